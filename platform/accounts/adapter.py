@@ -1,0 +1,11 @@
+"""allauth's door, with sign-up closed: whoever may submit runs code, so accounts are given by administrators."""
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.http import HttpRequest
+
+
+class ClosedSignUpAdapter(DefaultAccountAdapter):
+    """Sign-in, sign-out and password pages without self-registration."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return False

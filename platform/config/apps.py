@@ -1,0 +1,8 @@
+"""The project package as an app, for its commands and checks."""
+
+from django.apps import AppConfig
+
+
+class ConfigConfig(AppConfig):
+    name = "config"
+    verbose_name = "Trainhouse"

@@ -1,0 +1,44 @@
+"""The database's configuration from one address: SQLite by default, PostgreSQL by ``DATABASE_URL``."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from config.env import SettingError
+
+
+def from_url(url: str, *, default_path: Path) -> dict[str, object]:
+    """Django's settings for ``sqlite:///path`` or ``postgres://user:password@host/name``. Raises SettingError."""
+    if not url:
+        return sqlite(default_path)
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        return sqlite(Path(parts.path))
+    if parts.scheme in ("postgres", "postgresql"):
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": parts.path.lstrip("/"),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": unquote(parts.hostname or ""),
+            "PORT": parts.port or "",
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+        }
+    raise SettingError(
+        f"DATABASE_URL begins with {parts.scheme!r}; it must be sqlite:///path or postgres://user:password@host/name."
+    )
+
+
+def sqlite(path: Path) -> dict[str, object]:
+    """SQLite for several processes: write-ahead log, write locks taken at once and waited for."""
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        # Deferred transactions fail at once when they upgrade to a write lock; IMMEDIATE ones wait.
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;",
+        },
+        "CONN_MAX_AGE": None,
+    }

@@ -1,0 +1,7 @@
+"""Experiments and runs: from the form to the finished run."""
+
+from django.apps import AppConfig
+
+
+class RunsConfig(AppConfig):
+    name = "runs"

@@ -1,0 +1,24 @@
+"""The rows behind experiments and runs, by subject."""
+
+from runs.models.code import Snapshot, SnapshotFile, Upload
+from runs.models.data import Artifact, PointBatch, Record, Series, SeriesChunk, Stream
+from runs.models.environment import Environment
+from runs.models.run import Attempt, Experiment, Run, RunEvent, Task
+
+__all__ = [
+    "Artifact",
+    "Attempt",
+    "Environment",
+    "Experiment",
+    "PointBatch",
+    "Record",
+    "Run",
+    "RunEvent",
+    "Series",
+    "SeriesChunk",
+    "Snapshot",
+    "SnapshotFile",
+    "Stream",
+    "Task",
+    "Upload",
+]

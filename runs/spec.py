@@ -1,0 +1,471 @@
+"""What a person asks for: the frozen, versioned RunSpec, and ``problems``, the one place that checks it.
+
+The form, the HTTP API and every client make a RunSpec; its canonical JSON is what the database keeps. The parameters
+and their rules are those of the TensorFlow estimator of Azure Machine Learning's SDK v1 (azureml-train-core 1.0.39 to
+1.62), made stricter where the original found out late or ignored silently.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import posixpath
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+SCHEMA_VERSION = 1
+
+BACKENDS = ("mpi", "ps", "multiworker")
+EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|private|api_?key|access_?key|auth", re.IGNORECASE)
+MASK = "••••••"
+
+#: Variables that the platform itself sets for a task and a person therefore cannot.
+RESERVED_PREFIXES = ("TRAINHOUSE_",)
+
+#: Linux allows 128 KiB a single argument (MAX_ARG_STRLEN) and about 2 MiB in all.
+MAX_ARGUMENT_BYTES = 128 * 1024 - 1
+MAX_ARGUMENTS_BYTES = 1024 * 1024
+MAX_COUNT = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with a submission: the field it belongs to and a sentence for the person."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """Everything that decides what a run does, under the estimator's names; the defaults are the estimator's.
+
+    ``script_params`` keeps the order in which it was given: pairs of a key and a value (a word, a number, a flag, a
+    list), see ``argv``. Paths are relative to the snapshot and use ``/``.
+    """
+
+    entry_script: str = "train.py"
+    script_params: tuple[tuple[str, Any], ...] = ()
+    compute_target: str = "local"
+    node_count: int = 1
+    process_count_per_node: int = 1
+    worker_count: int = 1
+    parameter_server_count: int = 1
+    distributed_backend: str | None = None
+    coordinator: bool = False
+    use_gpu: bool = False
+    use_docker: bool = True
+    custom_docker_image: str = ""
+    image_registry: str = ""
+    image_registry_username: str = ""
+    user_managed: bool = False
+    conda_packages: tuple[str, ...] = ()
+    pip_packages: tuple[str, ...] = ()
+    conda_dependencies_file: str = ""
+    pip_requirements_file: str = ""
+    environment_variables: dict[str, str] = field(default_factory=dict)
+    environment_definition: str = ""
+    inputs: tuple[str, ...] = ()
+    shm_size: str = ""
+    resume_from: str = ""
+    max_run_duration_seconds: int | None = None
+    framework_version: str = ""
+    keras_metrics: bool = True
+    max_retries: int = 0
+
+    @property
+    def distribution(self) -> str:
+        """The word of the distribution: ``single``, ``mpi``, ``ps`` or ``multiworker``."""
+        return self.distributed_backend or "single"
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The script's arguments, derived as the estimator did it.
+
+        ``""``, ``None`` and ``[]`` leave the key alone (a flag); a list follows its key, without its empty items;
+        0 is kept; booleans become the words True and False.
+        """
+        words: list[str] = []
+        for key, value in self.script_params:
+            words.append(key)
+            values = value if isinstance(value, (list, tuple)) else (value,)
+            words.extend(str(item) for item in values if item is not None and item != "")
+        return tuple(words)
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON, with its schema version; ``from_json`` reads it back."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {"schema": SCHEMA_VERSION, **json.loads(json.dumps(values))}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> RunSpec:
+        """The spec that ``data`` holds. Raises ValueError for a schema or a field of a newer version."""
+        if data.get("schema") != SCHEMA_VERSION:
+            raise ValueError(
+                f"This spec has schema {data.get('schema')!r}; this version reads schema {SCHEMA_VERSION}."
+            )
+        known = {f.name for f in dataclasses.fields(cls)}
+        values = {key: value for key, value in data.items() if key != "schema"}
+        unknown = sorted(values.keys() - known)
+        if unknown:
+            raise ValueError(f"Unknown fields in the spec: {', '.join(unknown)}.")
+        for name in ("conda_packages", "pip_packages", "inputs"):
+            if name in values:
+                values[name] = tuple(values[name])
+        if "script_params" in values:
+            values["script_params"] = tuple((key, value) for key, value in values["script_params"])
+        return cls(**values)
+
+    def canonical(self) -> str:
+        """The one spelling of this spec, for digests and comparison."""
+        return json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    def masked(self) -> RunSpec:
+        """The spec for showing: values of variables whose name looks like a secret are masked."""
+        shown = {name: mask(name, value) for name, value in self.environment_variables.items()}
+        return dataclasses.replace(self, environment_variables=shown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFacts:
+    """What ``problems`` needs to know of a target. ``gpus_per_node`` has one count a node."""
+
+    name: str
+    abilities: frozenset[str] = frozenset()
+    gpus_per_node: tuple[int, ...] = (0,)
+    is_open: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a spec is checked against. ``files`` are the snapshot's paths, None before there is a snapshot;
+    ``target`` is None when no target of that name may be used; ``versions`` are the catalogue's, newest first."""
+
+    files: Collection[str] | None
+    target: TargetFacts | None
+    targets: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name probably holds a secret."""
+    return SECRET_NAME.search(name) is not None
+
+
+def mask(name: str, value: str) -> str:
+    """``value``, or dots in its place when ``name`` looks like a secret's."""
+    return MASK if is_secret_name(name) and value else value
+
+
+def problems(spec: RunSpec, around: Surroundings) -> list[Problem]:
+    """Every problem of ``spec`` at once, each naming its field; an empty list means that it can be submitted."""
+    return [
+        *_entry_script(spec, around),
+        *_script_params(spec),
+        *_counts(spec),
+        *_distribution(spec),
+        *_packages(spec, around),
+        *_variables(spec),
+        *_target(spec, around),
+    ]
+
+
+def _entry_script(spec: RunSpec, around: Surroundings) -> list[Problem]:
+    path = spec.entry_script
+    if not path:
+        return [Problem(field="entry_script", message="Name the script to run, for example train.py.")]
+    outside = f"The entry script {path!r} lies outside the source folder. Give a path inside it, such as train.py."
+    if path.startswith(("/", "~")) or "\\" in path or "\0" in path or ".." in path.split("/"):
+        return [Problem(field="entry_script", message=outside)]
+    if around.files is None:
+        return [Problem(field="source", message="Upload the source folder: a zip file, or a folder.")]
+    clean = posixpath.normpath(path)
+    if clean in around.files:
+        return []
+    scripts = sorted(name for name in around.files if name.endswith(".py"))
+    known = f"It has {_listed(scripts)}." if scripts else "It has no Python file."
+    return [Problem(field="entry_script", message=f"There is no {path!r} in the source folder. {known}")]
+
+
+def _script_params(spec: RunSpec) -> list[Problem]:
+    found: list[Problem] = []
+    seen: set[str] = set()
+    for key, value in spec.script_params:
+        if not key:
+            found.append(
+                Problem(field="script_params", message=f"The value {value!r} has no parameter name before it.")
+            )
+        elif key in seen:
+            found.append(Problem(field="script_params", message=f"The parameter {key!r} is given twice; keep one."))
+        seen.add(key)
+    for word in spec.argv:
+        if "\0" in word:
+            found.append(
+                Problem(
+                    field="script_params",
+                    message=f"{word!r} holds a NUL character, which no argument may have.",
+                )
+            )
+        elif _byte_length(word) > MAX_ARGUMENT_BYTES:
+            found.append(
+                Problem(
+                    field="script_params",
+                    message=f"The argument that begins with {word[:40]!r} has {_byte_length(word):,} bytes; Linux takes "
+                    f"{MAX_ARGUMENT_BYTES:,}. Put the value into a file of the source folder.",
+                )
+            )
+    if sum(_byte_length(word) + 1 for word in spec.argv) > MAX_ARGUMENTS_BYTES:
+        found.append(
+            Problem(
+                field="script_params",
+                message=f"The parameters have more than {MAX_ARGUMENTS_BYTES:,} bytes in all; put them into a file.",
+            )
+        )
+    return found
+
+
+def _counts(spec: RunSpec) -> list[Problem]:
+    found = []
+    for name in ("node_count", "process_count_per_node", "worker_count"):
+        found += _count(name, getattr(spec, name), least=1)
+    found += _count("parameter_server_count", spec.parameter_server_count, least=0)
+    found += _count("max_retries", spec.max_retries, least=0)
+    if spec.max_run_duration_seconds is not None:
+        found += _count("max_run_duration_seconds", spec.max_run_duration_seconds, least=1, most=10 * 365 * 86400)
+    return found
+
+
+def _count(name: str, value: Any, *, least: int, most: int = MAX_COUNT) -> list[Problem]:
+    if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+        return []
+    return [Problem(field=name, message=f"{name} is {value!r}; it must be a whole number from {least} to {most:,}.")]
+
+
+def _distribution(spec: RunSpec) -> list[Problem]:
+    backend = spec.distributed_backend
+    if backend is not None and backend not in BACKENDS:
+        allowed = ", ".join(BACKENDS)
+        return [
+            Problem(
+                field="distributed_backend",
+                message=f"distributed_backend is {backend!r}; it must be one of {allowed}, or empty for one process.",
+            )
+        ]
+    found = []
+    if backend is None and (spec.node_count > 1 or spec.process_count_per_node > 1):
+        found.append(
+            Problem(
+                field="distributed_backend",
+                message=f"{spec.node_count} nodes with {spec.process_count_per_node} processes each need a "
+                f"distributed_backend: one of {', '.join(BACKENDS)}.",
+            )
+        )
+    if backend == "ps" and spec.process_count_per_node > 1:
+        found.append(
+            Problem(
+                field="process_count_per_node",
+                message=f"process_count_per_node is {spec.process_count_per_node}, but parameter servers have none: "
+                "set worker_count and parameter_server_count.",
+            )
+        )
+    if backend == "ps" and spec.parameter_server_count == 0:
+        found.append(
+            Problem(
+                field="parameter_server_count",
+                message="parameter_server_count is 0; a parameter server run needs at least 1. "
+                "Without servers, choose multiworker.",
+            )
+        )
+    if backend not in ("ps", "multiworker") and spec.worker_count > 1:
+        found.append(
+            Problem(
+                field="worker_count",
+                message=f"worker_count is {spec.worker_count}, which only ps and multiworker runs have.",
+            )
+        )
+    return found
+
+
+def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
+    found = []
+    for line in spec.pip_packages:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            found.append(
+                Problem(
+                    field="pip_packages",
+                    message=f"{line!r} is no package requirement: {reason}. Write it like scikit-learn or pandas>=2.",
+                )
+            )
+            continue
+        if requirement.url:
+            found.append(
+                Problem(
+                    field="pip_packages",
+                    message=f"{line!r} names an address. Packages come from the configured index: give a name, "
+                    f"for example {requirement.name}.",
+                )
+            )
+    if spec.framework_version and around.versions and spec.framework_version not in around.versions:
+        found.append(
+            Problem(
+                field="framework_version",
+                message=f"TensorFlow {spec.framework_version} is not in the catalogue. "
+                f"Known versions: {', '.join(around.versions)}.",
+            )
+        )
+    if spec.conda_dependencies_file and (spec.conda_packages or spec.pip_packages):
+        found.append(
+            Problem(
+                field="conda_dependencies_file",
+                message="A conda file names all packages: leave the package lists empty, or leave the file out.",
+            )
+        )
+    if spec.user_managed and (spec.conda_packages or spec.pip_packages or spec.framework_version):
+        found.append(
+            Problem(
+                field="user_managed",
+                message="A user-managed image brings its own Python; leave the packages and the version empty.",
+            )
+        )
+    return found
+
+
+def _variables(spec: RunSpec) -> list[Problem]:
+    found = []
+    for name, value in spec.environment_variables.items():
+        if not VARIABLE_NAME.fullmatch(name):
+            message = f"{name!r} cannot be a variable's name: use letters, digits and _, not beginning with a digit."
+            found.append(Problem(field="environment_variables", message=message))
+        elif name.startswith(RESERVED_PREFIXES):
+            message = f"{name} is set by the platform itself; choose a name that does not begin with TRAINHOUSE_."
+            found.append(Problem(field="environment_variables", message=message))
+        if "\0" in value:
+            message = f"The value of {name} holds a NUL character, which no variable may have."
+            found.append(Problem(field="environment_variables", message=message))
+        elif _byte_length(value) > MAX_ARGUMENT_BYTES:
+            message = f"The value of {name} is longer than {MAX_ARGUMENT_BYTES:,} bytes; put it into a file."
+            found.append(Problem(field="environment_variables", message=message))
+    return found
+
+
+def _target(spec: RunSpec, around: Surroundings) -> list[Problem]:
+    target = around.target
+    if target is None:
+        known = f"Targets you may use: {', '.join(around.targets)}." if around.targets else "You may use no target yet."
+        return [Problem(field="compute_target", message=f"There is no target {spec.compute_target!r} for you. {known}")]
+    found = [
+        Problem(field=name, message=f"Target {target.name} {what}.")
+        for name, asked, ability, what in _abilities(spec)
+        if asked and ability not in target.abilities
+    ]
+    if not target.is_open:
+        found.append(Problem(field="compute_target", message=f"Target {target.name} takes no new runs at present."))
+    if spec.use_gpu and max(target.gpus_per_node, default=0) == 0:
+        found.append(
+            Problem(
+                field="use_gpu",
+                message=f"Target {target.name} has no GPU. Untick use_gpu to train on the CPU, or choose another.",
+            )
+        )
+    return found
+
+
+def _abilities(spec: RunSpec) -> list[tuple[str, bool, str, str]]:
+    """Rows of (field, whether it is asked for, ability needed, what a target without it cannot do)."""
+    containers = "runs scripts in plain environments, not in containers: leave {} empty"
+    return [
+        ("distributed_backend", spec.distributed_backend == "mpi", "mpi", "cannot run Horovod (mpi) yet"),
+        (
+            "distributed_backend",
+            spec.distributed_backend == "ps",
+            "ps",
+            "cannot run parameter servers (ps) yet",
+        ),
+        (
+            "distributed_backend",
+            spec.distributed_backend == "multiworker",
+            "multiworker",
+            "cannot run multiworker yet",
+        ),
+        (
+            "conda_packages",
+            bool(spec.conda_packages),
+            "conda",
+            "cannot install conda packages yet: name them under pip",
+        ),
+        (
+            "conda_dependencies_file",
+            bool(spec.conda_dependencies_file),
+            "conda",
+            "cannot install from a conda file yet: name the packages under pip",
+        ),
+        (
+            "pip_requirements_file",
+            bool(spec.pip_requirements_file),
+            "requirements_file",
+            "cannot read a requirements file yet: name the packages under pip",
+        ),
+        (
+            "environment_definition",
+            bool(spec.environment_definition),
+            "named_environments",
+            "has no named environments yet: name the packages under pip",
+        ),
+        (
+            "custom_docker_image",
+            bool(spec.custom_docker_image),
+            "containers",
+            containers.format("custom_docker_image"),
+        ),
+        ("image_registry", bool(spec.image_registry), "containers", containers.format("image_registry")),
+        ("shm_size", bool(spec.shm_size), "containers", containers.format("shm_size")),
+        ("user_managed", spec.user_managed, "containers", containers.format("user_managed")),
+        (
+            "inputs",
+            bool(spec.inputs),
+            "data_folders",
+            "has no data folders yet: give the path as a parameter",
+        ),
+        (
+            "resume_from",
+            bool(spec.resume_from),
+            "resume",
+            "cannot resume from another run yet: give the path as a parameter",
+        ),
+        (
+            "max_retries",
+            spec.max_retries > 0,
+            "retries",
+            "cannot retry by itself yet: leave max_retries at 0",
+        ),
+    ]
+
+
+def experiment_name_problems(name: str) -> list[Problem]:
+    """Problems of an experiment's name."""
+    if EXPERIMENT_NAME.fullmatch(unicodedata.normalize("NFC", name)):
+        return []
+    message = (
+        f"{name!r} cannot be an experiment's name: begin with a letter or digit, then letters, digits, - _ and ., "
+        "at most 80 characters, no spaces."
+    )
+    return [Problem(field="experiment", message=message)]
+
+
+def _listed(names: list[str], *, most: int = 8) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _byte_length(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
