@@ -5,3 +5,6 @@ from django.apps import AppConfig
 
 class RunsConfig(AppConfig):
     name = "runs"
+
+    def ready(self) -> None:
+        from runs import permissions  # noqa: F401  (registers the rules)

@@ -217,7 +217,7 @@ def _script_params(spec: RunSpec) -> list[Problem]:
             found.append(
                 Problem(
                     field="script_params",
-                    message=f"The argument that begins with {word[:40]!r} has {_byte_length(word):,} bytes; Linux takes "
+                    message=f"The argument beginning with {word[:40]!r} has {_byte_length(word):,} bytes; Linux takes "
                     f"{MAX_ARGUMENT_BYTES:,}. Put the value into a file of the source folder.",
                 )
             )

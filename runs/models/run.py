@@ -53,6 +53,8 @@ class Run(models.Model):
     end_message = models.TextField(blank=True)
     cancel_requested_at = models.DateTimeField(null=True)
     waiting_for = models.JSONField(default=list, help_text="Why the run waits, as sentences.")
+    fault_count = models.PositiveIntegerField(default=0, help_text="Faults of the platform in a row, in this state.")
+    sealed_variables = models.TextField(blank=True, help_text="Values of secret-looking variables, encrypted.")
     launch_request = models.JSONField(null=True)
     progress = models.JSONField(default=dict, help_text="Epoch, epochs, batch, batches, eta_s: what the script told.")
 

@@ -1,0 +1,140 @@
+"""From STOPPING to the final state: stop what remains, bring everything home, free the slots, tidy up."""
+
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from compute.backends.base import ComputeBackend
+from compute.leases import leases_free
+from compute.plan import Liveness
+from compute.registry import backend_of
+from runs.ingest.drain import task_drain
+from runs.lifecycle import event_add, run_transition
+from runs.live.doorbell import ring
+from runs.models import Artifact, Attempt, Run, Task
+from runs.pipeline.place import wake_waiting
+from runs.pipeline.watch import exit_record, handle_of
+from runs.states import FINAL_STATE, TASK_ENDED, ArtifactPlace, EndReason, TaskState
+
+#: Within one call: how long to wait for processes to end and for their last words, before coming back later.
+PATIENCE_S = 2.0
+BEAT_S = 0.05
+LOOK_AGAIN_S = 1.0
+
+#: After the grace, so long until everything that is left is killed from outside.
+KILL_AFTER_S = 10.0
+
+LIVING = (Liveness.ALIVE, Liveness.UNWATCHED)
+
+
+def step_stopping(run: Run) -> float | None:
+    """Ends the run, however it came here. Each part is idempotent, so a death in the middle repeats at most a part."""
+    attempt = run.attempts.order_by("number").last()
+    if attempt is not None and attempt.ended_at is None:
+        overdue = run.deadline_at is not None and timezone.now() >= run.deadline_at
+        backend = backend_of(run.target)
+        if not _stopped(run, attempt, backend) and not overdue:
+            return LOOK_AGAIN_S
+        if not _drained(attempt, backend) and not overdue:
+            return LOOK_AGAIN_S
+        _keep_outputs(run, attempt, backend)
+        if overdue:
+            _give_up(run)  # and leave the tasks' folders as they are: they may hold what could not be fetched
+        else:
+            _tidy(attempt, backend)
+        Attempt.objects.filter(pk=attempt.pk).update(ended_at=timezone.now())
+    if attempt is not None:
+        leases_free(attempt.lease_holder)
+    run_transition(run, to=FINAL_STATE[run.end_reason], message=_last_word(run))
+    wake_waiting(run.target_id)
+    return None
+
+
+def _stopped(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
+    """Whether no process of the attempt is left; asks, waits a moment, and kills when the grace is over."""
+    tasks = [task for task in attempt.tasks.all() if task.handle is not None]
+    handles = [handle_of(task) for task in tasks]
+    grace_s = float(settings.ENV.stop_grace_s)
+    ended = all(task.state in TASK_ENDED for task in tasks)
+    if not ended:
+        for handle in handles:
+            backend.stop(handle, grace_s=grace_s)
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        statuses = backend.observe(handles)
+        living = [handle for handle in handles if statuses[handle.key].liveness in LIVING]
+        for task in tasks:
+            record = statuses[task.key].exit
+            if record is not None:
+                exit_record(task, record)
+        if not living:
+            break
+        if time.monotonic() > give_up_at:
+            # Of an ended task only the harness is left; what it could not send is read from the spool.
+            patience_s = KILL_AFTER_S if ended else grace_s + KILL_AFTER_S
+            if timezone.now() - run.state_since > timedelta(seconds=patience_s):
+                for handle in living:
+                    backend.kill(handle)
+            return False
+        time.sleep(BEAT_S)
+    Task.objects.filter(attempt=attempt).exclude(state__in=TASK_ENDED).update(
+        state=TaskState.LOST, ended_at=timezone.now()
+    )
+    return True
+
+
+def _drained(attempt: Attempt, backend: ComputeBackend) -> bool:
+    """Whether every stream of the attempt is here to its end; fetches from the spools what the tasks have not sent."""
+    waiting = [task for task in attempt.tasks.filter(is_drained=False) if task.handle is not None]
+    drained = [task_drain(task, backend) for task in waiting]
+    return all(drained)
+
+
+def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend) -> None:
+    """Moves what the tasks put out into the server's store."""
+    for task in attempt.tasks.all():
+        if task.handle is None:
+            continue
+        handle = handle_of(task)
+        for output in backend.outputs(handle):
+            key = f"{run.pk}/{task.pk}/{output.path}"
+            try:
+                size_bytes = backend.keep_output(handle, output.path, settings.DATA_DIR / "artifacts" / key)
+            except FileNotFoundError:
+                continue  # gone, or no plain file of the task's: it was never the run's to keep
+            Artifact.objects.update_or_create(
+                task=task,
+                path=output.path,
+                defaults={
+                    "run": run,
+                    "size_bytes": size_bytes,
+                    "modified_at": output.modified_at,
+                    "place": ArtifactPlace.STORE,
+                    "storage_key": key,
+                },
+            )
+        Artifact.objects.filter(task=task, place=ArtifactPlace.TASK).delete()
+    ring(run.pk)
+
+
+def _give_up(run: Run) -> None:
+    """The run could not be stopped in time: that becomes its reason, and the first one is kept in the words."""
+    message = (
+        f"The run could not be stopped within {settings.ENV.stopping_deadline_s} s; something of it may still be "
+        f"running on {run.target}. Before that: {run.end_message}"
+    )
+    Run.objects.filter(pk=run.pk).update(end_reason=EndReason.STOPPING_TIMEOUT, end_message=message)
+    run.end_reason, run.end_message = EndReason.STOPPING_TIMEOUT, message
+    event_add(run, kind="stopping_timeout", message=message)
+
+
+def _tidy(attempt: Attempt, backend: ComputeBackend) -> None:
+    for task in attempt.tasks.all():
+        if task.handle is not None:
+            backend.cleanup(handle_of(task))
+
+
+def _last_word(run: Run) -> str:
+    return f"{FINAL_STATE[run.end_reason].label}: {run.end_message}"

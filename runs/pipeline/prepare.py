@@ -1,0 +1,70 @@
+"""From a submission to an environment that is ready: no slots are held meanwhile."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from compute.registry import backend_of
+from runs.dispatch import enqueue_build
+from runs.environments import environment_is_intact, environment_request
+from runs.errors import EnvironmentFailed
+from runs.lifecycle import run_transition
+from runs.models import Environment, Run
+from runs.states import EndReason, EnvironmentState, RunState
+
+LOOK_AGAIN_S = 5.0
+
+#: A build that has not said anything for so long is asked for again; if its builder lives, that changes nothing.
+STALE_BUILD_S = 60.0
+
+
+def step_submitted(run: Run) -> float | None:
+    """Finds or orders the environment."""
+    try:
+        environment = environment_request(run.spec, run.target, backend_of(run.target))
+    except EnvironmentFailed as error:
+        _environment_failed(run, str(error))
+        return None
+    ready = environment.state == EnvironmentState.READY
+    run_transition(
+        run,
+        to=RunState.PREPARING,
+        message="The environment is ready." if ready else "The environment is being prepared.",
+        deadline_s=settings.ENV.preparing_deadline_s,
+        environment=environment,
+    )
+    return None
+
+
+def step_preparing(run: Run) -> float | None:
+    """Waits for the environment, and orders its build as long as nobody is at it."""
+    environment = run.environment
+    if environment is None:
+        _environment_failed(run, "The environment was deleted while the run waited for it. Submit the run again.")
+        return None
+    if environment.state == EnvironmentState.FAILED:
+        _environment_failed(run, environment.error)
+        return None
+    if environment.state == EnvironmentState.READY and environment_is_intact(environment):
+        run_transition(run, to=RunState.WAITING, message="The run waits for its slots.", lock=environment.lock)
+        return None
+    if _nobody_builds(environment):
+        enqueue_build(environment.pk)
+    return LOOK_AGAIN_S
+
+
+def _nobody_builds(environment: Environment) -> bool:
+    if environment.state != EnvironmentState.BUILDING:
+        return True
+    return timezone.now() - environment.state_since > timedelta(seconds=STALE_BUILD_S)
+
+
+def _environment_failed(run: Run, message: str) -> None:
+    run_transition(
+        run,
+        to=RunState.STOPPING,
+        reason=EndReason.ENVIRONMENT_FAILED,
+        message=message,
+        deadline_s=settings.ENV.stopping_deadline_s,
+    )

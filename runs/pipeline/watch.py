@@ -1,0 +1,127 @@
+"""Looks after running tasks from outside: a task that died without a word is found, its spool is brought home."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+
+from django.utils.timezone import now
+
+from compute.backends.base import ComputeBackend
+from compute.errors import ComputeError
+from compute.plan import ExitRecord, Handle, LaunchPlan, Liveness, TaskStatus
+from compute.registry import backend_of
+from runs.dispatch import enqueue_advance
+from runs.ingest.drain import task_drain
+from runs.lifecycle import event_add
+from runs.models import Run, Task
+from runs.pipeline.launch import SILENT_START_S, task_plan
+from runs.states import TASK_ENDED, RunState, TaskState
+
+logger = logging.getLogger(__name__)
+
+#: A task whose last word is older is read from its spool directly.
+SILENCE_S = 20.0
+
+#: An exit that the task's folder shows and the harness has not told is believed after this.
+EXIT_PATIENCE_S = 3.0
+
+
+def watch_runs() -> None:
+    """One look at every launched task of every run, batched by target. An unreachable target is passed over."""
+    for target, tasks in _launched_tasks().items():
+        try:
+            backend = backend_of(target)
+            statuses = backend.observe([handle_of(task) for task in tasks])
+        except ComputeError as error:
+            logger.warning("Target %s cannot be observed: %s", target, error)
+            continue
+        for task in tasks:
+            look_after(task, statuses[task.key], backend)
+
+
+def handle_of(task: Task) -> Handle:
+    """The handle under which ``task`` was launched."""
+    return Handle(**task.handle)
+
+
+def look_after(task: Task, status: TaskStatus, backend: ComputeBackend) -> None:
+    """Acts on one observation of one task."""
+    run = task.attempt.run
+    if status.liveness is Liveness.UNWATCHED:
+        _watch_again(run, task, backend)
+    elif status.liveness is Liveness.ALIVE:
+        if _is_silent(task):
+            _fetch(run, task, backend)
+    elif task.state in TASK_ENDED:
+        return
+    elif status.liveness is Liveness.EXITED and status.exit is not None:
+        _believe_exit(run, task, status.exit, backend)
+    else:
+        _lose(run, task, backend)
+
+
+def exit_record(task: Task, record: ExitRecord) -> None:
+    """Writes a task's exit down, once: what is already known stays."""
+    Task.objects.filter(pk=task.pk).exclude(state__in=TASK_ENDED).update(
+        state=TaskState.EXITED,
+        exit_code=record.code,
+        exit_signal=record.signal,
+        out_of_memory=record.out_of_memory,
+        max_rss_bytes=record.max_rss_bytes,
+        ended_at=datetime.fromtimestamp(record.ended_at, tz=timezone.utc),
+    )
+
+
+def _launched_tasks() -> dict:
+    tasks = Task.objects.filter(
+        attempt__run__state__in=(RunState.STARTING, RunState.RUNNING), attempt__ended_at=None, handle__isnull=False
+    ).select_related(
+        "attempt__run__target", "attempt__run__experiment", "attempt__run__environment", "attempt__run__snapshot"
+    )
+    by_target = defaultdict(list)
+    for task in tasks:
+        by_target[task.attempt.run.target].append(task)
+    return by_target
+
+
+def _is_silent(task: Task) -> bool:
+    last = task.heartbeat_at or task.attempt.started_at
+    patience_s = SILENT_START_S if task.heartbeat_at is None else SILENCE_S
+    return now() - last > timedelta(seconds=patience_s)
+
+
+def _watch_again(run: Run, task: Task, backend: ComputeBackend) -> None:
+    event_add(
+        run, kind="harness", message=f"The harness of {task} had gone; a new one watches the script, which went on."
+    )
+    backend.launch(LaunchPlan(key=f"attempt-{task.attempt_id}", tasks=(task_plan(run, task),)))
+
+
+def _fetch(run: Run, task: Task, backend: ComputeBackend) -> None:
+    """The task lives and does not reach the server: its spool is read from here."""
+    task_drain(task, backend)
+    if Task.objects.filter(pk=task.pk, state=TaskState.STARTING).update(state=TaskState.RUNNING, started_at=now()):
+        message = f"{task} runs but does not reach the server; its output is read from its folder."
+        event_add(run, kind="harness", message=message)
+        enqueue_advance(run.pk)
+
+
+def _believe_exit(run: Run, task: Task, record: ExitRecord, backend: ComputeBackend) -> None:
+    if now().timestamp() - record.ended_at < EXIT_PATIENCE_S:
+        return
+    task_drain(task, backend)
+    exit_record(task, record)
+    enqueue_advance(run.pk)
+
+
+def _lose(run: Run, task: Task, backend: ComputeBackend) -> None:
+    task_drain(task, backend)
+    if Task.objects.filter(pk=task.pk).exclude(state__in=TASK_ENDED).update(state=TaskState.LOST, ended_at=now()):
+        event_add(run, kind="lost", message=f"{task} disappeared on {task.node_name}.")
+        enqueue_advance(run.pk)
+
+
+def handles_of(tasks: Iterable[Task]) -> list[Handle]:
+    """The handles of those tasks that were launched."""
+    return [handle_of(task) for task in tasks if task.handle is not None]

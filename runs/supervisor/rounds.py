@@ -1,0 +1,50 @@
+"""What the supervisor does in its rounds; each is short, and harmless to repeat."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from compute.registry import backend_of
+from runs.dispatch import enqueue_advance
+from runs.models import Run, Task
+from runs.pipeline.watch import handle_of
+from runs.snapshots import uploads_sweep
+from runs.states import ACTIVE
+from runs.stores.points import points_compact
+
+#: A run that was enqueued is left alone for so long, so that a busy queue does not fill with the same hint.
+ASK_AGAIN_S = 10.0
+MOST_AT_ONCE = 200
+UPLOADS_KEPT = timedelta(days=1)
+
+
+def enqueue_due() -> int:
+    """Asks for every run whose time has come, and returns how many. All hints lost, this is what brings them back."""
+    now = timezone.now()
+    due = Run.objects.filter(state__in=ACTIVE, due_at__lte=now).order_by("due_at")
+    run_ids = list(due.values_list("pk", flat=True)[:MOST_AT_ONCE])
+    if run_ids:
+        # Only when it is still due: a step that ran meanwhile has set a time of its own.
+        Run.objects.filter(pk__in=run_ids, due_at__lte=now).update(due_at=now + timedelta(seconds=ASK_AGAIN_S))
+    for run_id in run_ids:
+        enqueue_advance(run_id)
+    return len(run_ids)
+
+
+def announce_server() -> None:
+    """Writes the server's address into the folder of every living task: it may have come back elsewhere."""
+    living = Task.objects.filter(attempt__ended_at=None, attempt__run__state__in=ACTIVE, handle__isnull=False)
+    for task in living.select_related("attempt__run__target"):
+        backend_of(task.attempt.run.target).announce(handle_of(task), settings.TASK_SERVER_URL)
+
+
+def compact_points() -> None:
+    """Sorts the points of recent requests into the chunks of their series."""
+    while points_compact(most_batches=500):
+        pass
+
+
+def sweep_uploads() -> None:
+    """Removes uploads that never became a run."""
+    uploads_sweep(UPLOADS_KEPT)
