@@ -1,0 +1,32 @@
+# Two commands: `make demo` starts the platform with an example, `make run` without one. The rest is for developers.
+# PYTHON=/path/to/python chooses the interpreter; otherwise the first CPython 3.10-3.13 found is taken.
+
+export PYTHON
+.PHONY: demo run server dev training test lint lock clean
+
+demo: server
+	@exec .venv/bin/python manage.py up --demo
+
+run: server
+	@exec .venv/bin/python manage.py up
+
+server dev training:
+	@command -v python3 >/dev/null || { echo "There is no python3 on the PATH. Install CPython 3.10 to 3.13."; exit 1; }
+	@python3 requirements/install.py $@ >/dev/null
+
+test: dev training
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	PYTHONPATH=platform:sdk:. .venv/bin/lint-imports
+	.venv/bin/mypy
+
+lock: dev
+	.venv/bin/python requirements/lock.py $(ARGS)
+
+# The checkout only: the data folder is left alone.
+clean:
+	rm -rf .venv .venv-training .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

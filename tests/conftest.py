@@ -1,0 +1,100 @@
+"""What many tests share: a real Redis, a Python with TensorFlow, two people, and a word for missing parts."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = "/usr/bin/chromium"
+
+
+def missing(what: str) -> None:
+    """Skips the test for the want of ``what``; fails it where ``TRAINHOUSE_CI=1`` says that nothing may be missing."""
+    if os.environ.get("TRAINHOUSE_CI") == "1":
+        pytest.fail(f"missing here, where nothing may be: {what}", pytrace=False)
+    pytest.skip(f"needs {what}")
+
+
+#: What ``@pytest.mark.needs(...)`` may name: whether it is here, and its words.
+PARTS: dict[str, tuple[Callable[[], bool], str]] = {
+    "root": (lambda: os.geteuid() == 0, "to run as root"),
+    "chromium": (lambda: Path(CHROMIUM).exists(), f"a browser at {CHROMIUM} (Debian's package chromium)"),
+    "git": (lambda: shutil.which("git") is not None, "git"),
+    "make": (lambda: shutil.which("make") is not None, "make"),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(part, ...): what the test cannot do without: " + ", ".join(PARTS))
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _needed_parts(request: pytest.FixtureRequest) -> None:
+    for marker in request.node.iter_markers("needs"):
+        for name in marker.args:
+            is_here, words = PARTS[name]
+            if not is_here():
+                missing(words)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[object, str], None]:
+    """``needs(condition, "words for the part")`` for parts that only the test itself can look for."""
+
+    def check(present: object, what: str) -> None:
+        if not present:
+            missing(what)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """A real Redis at ``settings.REDIS_URL``, for the whole session. Its address."""
+    from config.env import Env
+    from config.secrets import runtime_dir
+    from config.up import redis_server as embedded
+
+    runtime = runtime_dir(Env(data_dir=settings.DATA_DIR))
+    server = subprocess.Popen(embedded.redis_command(data_dir=settings.DATA_DIR, runtime_dir=runtime))
+    try:
+        embedded.wait_until_ready(embedded.socket_path(runtime), is_alive=lambda: server.poll() is None)
+        yield settings.REDIS_URL
+    finally:
+        server.terminate()
+        server.wait(10)
+        shutil.rmtree(runtime, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def training_python() -> Path:
+    """A Python with TensorFlow, tf_keras and scikit-learn that unprivileged users can run too.
+
+    Installed once from requirements/training.txt; later sessions find it.
+    """
+    command = [sys.executable, str(ROOT / "requirements" / "install.py"), "training"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, "the training environment could not be installed; its output is above"
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+@pytest.fixture
+def admin(db, django_user_model):
+    """An administrator, password ``correct horse``."""
+    return django_user_model.objects.create_user("admin", password="correct horse", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def member(db, django_user_model):
+    """Someone who may sign in and is no administrator, password ``correct horse``."""
+    return django_user_model.objects.create_user("member", password="correct horse")
