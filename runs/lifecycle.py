@@ -34,7 +34,7 @@ def run_transition(
     """Moves ``run`` from the state that it was loaded in to ``to``, and says so in an event, in one transaction.
 
     ``reason`` is needed for STOPPING and only there; ``changes`` are further fields set with the state. The run given
-    is brought up to date. Raises StaleRun when another process moved it first, ValueError for a way that the table lacks.
+    is brought up to date. Raises StaleRun when another process moved it first, ValueError for a way not in the table.
     """
     if to not in TRANSITIONS[run.state]:
         raise ValueError(f"A run cannot go from {run.state} to {to}.")

@@ -11,6 +11,8 @@ DATA_DIR = ENV.data_dir
 DEBUG = ENV.debug
 SECRET_KEY = secrets.secret_key(ENV)
 PUBLIC_URL = (ENV.public_url or f"http://{ENV.host}:{ENV.port}").rstrip("/")
+#: Where tasks on this machine reach the server, whatever the world outside calls it.
+TASK_SERVER_URL = f"http://{'127.0.0.1' if ENV.host in ('0.0.0.0', '::', '') else ENV.host}:{ENV.port}"  # noqa: S104
 ALLOWED_HOSTS = secrets.allowed_hosts(ENV)
 CSRF_TRUSTED_ORIGINS = [ENV.public_url.rstrip("/")] if ENV.public_url else []
 

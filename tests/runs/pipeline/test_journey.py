@@ -1,0 +1,262 @@
+"""A run's way through its states, step by step, on a machine that behaves as told."""
+
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from compute.models import Lease
+from compute.plan import Liveness, TaskStatus
+from runs.models import Artifact, Run, Stream, Task
+from runs.pipeline import advance, watch_runs
+from runs.services import run_cancel
+from runs.spec import RunSpec
+from runs.states import EndReason, EnvironmentState, RunState, TaskState
+from runs.stores.logs import log_read, log_size
+from tests.factories import make_run
+
+pytestmark = pytest.mark.django_db
+
+
+def fresh(run: Run) -> Run:
+    return Run.objects.get(pk=run.pk)
+
+
+def task_of(run: Run) -> Task:
+    return run.attempts.latest("number").tasks.get()
+
+
+def end_well(run: Run, backend) -> None:
+    task = task_of(run)
+    Task.objects.filter(pk=task.pk).update(
+        state=TaskState.EXITED, exit_code=0, ended_at=timezone.now(), is_drained=True
+    )
+    backend.end(task.key, code=0)
+
+
+def test_one_call_goes_from_submission_to_the_launch_when_everything_is_there(run, backend):
+    advance(run.pk)
+    after = fresh(run)
+    assert after.state == RunState.STARTING
+    assert after.lock == "six==1.17.0"
+    assert backend.launches == [task_of(run).key]
+    assert Lease.objects.get().holder == run.attempts.get().lease_holder
+    assert [event.kind for event in run.events.all()] == ["preparing", "waiting", "starting"]
+
+
+def test_advancing_again_launches_nothing_twice(run, backend):
+    for _ in range(3):
+        advance(run.pk)
+    assert backend.launches == [task_of(run).key]
+    assert run.attempts.count() == 1
+
+
+def test_a_script_that_ends_well_completes_the_run_and_frees_its_slot(running, backend):
+    backend.produced[task_of(running).key] = {"outputs/model.keras": b"weights"}
+    end_well(running, backend)
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.COMPLETED, EndReason.SUCCEEDED)
+    assert not Lease.objects.exists()
+    artifact = Artifact.objects.get(run=running)
+    assert (artifact.path, artifact.size_bytes) == ("outputs/model.keras", 7)
+    assert (settings.DATA_DIR / "artifacts" / artifact.storage_key).read_bytes() == b"weights"
+    assert backend.cleaned == [task_of(running).key]
+
+
+@pytest.mark.parametrize(
+    ("exit_fields", "reason", "words"),
+    [
+        ({"exit_code": 3}, EndReason.SCRIPT_FAILED, "exit code 3"),
+        ({"exit_signal": 9}, EndReason.KILLED, "signal 9 (SIGKILL)"),
+        ({"exit_signal": 9, "out_of_memory": True}, EndReason.OUT_OF_MEMORY, "ran out of memory"),
+    ],
+)
+def test_the_end_of_the_script_becomes_the_runs_reason_in_words(running, backend, exit_fields, reason, words):
+    task = task_of(running)
+    Task.objects.filter(pk=task.pk).update(
+        state=TaskState.EXITED, ended_at=timezone.now(), is_drained=True, **exit_fields
+    )
+    backend.end(task.key, code=exit_fields.get("exit_code"), signal=exit_fields.get("exit_signal"))
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.FAILED, reason)
+    assert words in after.end_message
+
+
+def test_cancelling_a_running_run_stops_its_task_and_frees_the_slot(running, backend):
+    run_cancel(running, actor=running.owner)
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.CANCELLED, EndReason.CANCELLED)
+    assert backend.stops == [task_of(running).key]
+    assert not Lease.objects.exists()
+
+
+def test_cancelling_while_waiting_takes_no_slot(run, environment, backend):
+    holder = make_run(target=run.target)
+    advance(holder.pk)
+    advance(run.pk)
+    # The slot went to whoever advanced first; the other one waits and says for what.
+    waiting = Run.objects.get(state=RunState.WAITING)
+    assert waiting.waiting_for
+    run_cancel(waiting, actor=waiting.owner)
+    advance(waiting.pk)
+    assert fresh(waiting).state == RunState.CANCELLED
+    assert Lease.objects.count() == 1
+
+
+def test_runs_that_wait_for_the_same_slots_go_in_the_order_of_submission(run, backend):
+    first, second, third = run, make_run(target=run.target), make_run(target=run.target)
+    for each in (first, second, third):
+        advance(each.pk)
+    assert fresh(second).waiting_for == ["node: its 1 CPU slot is busy with " + str(first) + "."]
+    assert fresh(third).waiting_for == [f"1 run ahead in the queue, next {second}."]
+    Task.objects.filter(attempt__run=first).update(state=TaskState.RUNNING)
+    advance(first.pk)
+    end_well(first, backend)
+    advance(first.pk)
+    advance(third.pk)
+    assert fresh(third).state == RunState.WAITING
+    advance(second.pk)
+    assert fresh(second).state == RunState.STARTING
+
+
+def test_a_stop_that_is_ignored_ends_in_a_kill(running, backend, monkeypatch):
+    monkeypatch.setattr("runs.pipeline.finish.PATIENCE_S", 0.0)
+    backend.obeys = False
+    run_cancel(running, actor=running.owner)
+    advance(running.pk)
+    assert fresh(running).state == RunState.STOPPING
+    Run.objects.filter(pk=running.pk).update(state_since=timezone.now() - timedelta(seconds=60))
+    advance(running.pk)
+    assert backend.kills == [task_of(running).key]
+    advance(running.pk)
+    assert fresh(running).state == RunState.CANCELLED
+
+
+def test_a_refused_launch_is_the_machines_fault_and_says_so(run, backend):
+    backend.starts = False
+    advance(run.pk)
+    after = fresh(run)
+    assert (after.state, after.end_reason) == (RunState.ERRORED, EndReason.LAUNCH_FAILED)
+    assert "The machine says no." in after.end_message
+    assert not Lease.objects.exists()
+
+
+def test_an_unreachable_target_is_tried_again(run, backend):
+    backend.reachable = False
+    advance(run.pk)
+    after = fresh(run)
+    assert after.state == RunState.STARTING
+    assert after.due_at > timezone.now()
+    backend.reachable = True
+    advance(run.pk)
+    assert backend.launches == [task_of(run).key]
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "final"),
+    [
+        (RunState.PREPARING, EndReason.PREPARING_TIMEOUT, RunState.FAILED),
+        (RunState.STARTING, EndReason.STARTING_TIMEOUT, RunState.ERRORED),
+    ],
+)
+def test_each_deadline_has_a_reason_of_its_own(environment, backend, state, reason, final):
+    past = timezone.now() - timedelta(seconds=1)
+    run = make_run(state=state, environment=environment, deadline_at=past)
+    advance(run.pk)
+    after = fresh(run)
+    assert (after.state, after.end_reason) == (final, reason)
+
+
+def test_a_run_that_cannot_be_stopped_in_time_says_so_and_keeps_its_folder(running, backend, monkeypatch):
+    monkeypatch.setattr("runs.pipeline.finish.PATIENCE_S", 0.0)
+    backend.obeys = False
+    run_cancel(running, actor=running.owner)
+    advance(running.pk)
+    Run.objects.filter(pk=running.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.ERRORED, EndReason.STOPPING_TIMEOUT)
+    assert "The run was cancelled." in after.end_message
+    assert backend.cleaned == []
+
+
+def test_the_time_limit_ends_the_run(environment, backend):
+    target_run = make_run()
+    spec = RunSpec(compute_target=target_run.target.name, max_run_duration_seconds=60)
+    Run.objects.filter(pk=target_run.pk).update(spec_json=spec.to_json())
+    advance(target_run.pk)
+    Task.objects.filter(attempt__run=target_run).update(state=TaskState.RUNNING)
+    advance(target_run.pk)
+    Run.objects.filter(pk=target_run.pk).update(started_at=timezone.now() - timedelta(seconds=61))
+    advance(target_run.pk)
+    after = fresh(target_run)
+    assert (after.state, after.end_reason) == (RunState.FAILED, EndReason.TIME_LIMIT)
+    assert "0:01:00" in after.end_message
+
+
+def test_an_environment_that_cannot_be_built_fails_the_run_with_its_error(environment, backend):
+    environment.state, environment.error = EnvironmentState.FAILED, "There is no package called nosuchthing."
+    environment.save(update_fields=["state", "error"])
+    run = make_run()
+    advance(run.pk)
+    after = fresh(run)
+    assert (after.state, after.end_reason) == (RunState.FAILED, EndReason.ENVIRONMENT_FAILED)
+    assert after.end_message == "There is no package called nosuchthing."
+
+
+def test_a_bug_is_tried_again_and_then_ends_the_run_with_a_reference(run, backend, monkeypatch):
+    def broken(*args):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("runs.pipeline.prepare.environment_request", broken)
+    for _ in range(5):
+        assert fresh(run).state == RunState.SUBMITTED
+        advance(run.pk)
+    monkeypatch.undo()
+    after = fresh(run)
+    assert (after.state, after.end_reason) == (RunState.STOPPING, EndReason.PLATFORM_ERROR)
+    assert "ZeroDivisionError" in after.end_message
+    assert "reference" in after.end_message
+
+
+def test_a_task_that_dies_without_a_word_is_found_and_its_spool_comes_home(running, backend):
+    task = task_of(running)
+    backend.spools[task.key] = {"output": b"last words\n"}
+    backend.vanish(task.key)
+    watch_runs()
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.ERRORED, EndReason.TASK_LOST)
+    stream = Stream.objects.get(task=task, name="output")
+    assert log_read(stream.pk, offset=0, size=log_size(stream.pk)) == b"last words\n"
+
+
+def test_an_exit_that_never_reached_the_server_is_read_from_the_task(running, backend):
+    task = task_of(running)
+    backend.spools[task.key] = {"output": b"done\n"}
+    backend.end(task.key, code=0)
+    watch_runs()
+    advance(running.pk)
+    assert fresh(running).state == RunState.COMPLETED
+
+
+def test_a_script_whose_harness_died_gets_a_new_one(running, backend):
+    task = task_of(running)
+    backend.statuses[task.key] = TaskStatus(liveness=Liveness.UNWATCHED)
+    watch_runs()
+    assert backend.launches == [task.key, task.key]
+    assert fresh(running).state == RunState.RUNNING
+
+
+def test_a_silent_task_that_lives_is_read_from_its_folder(running, backend):
+    task = task_of(running)
+    backend.spools[task.key] = {"output": b"epoch 1\n"}
+    Task.objects.filter(pk=task.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+    watch_runs()
+    stream = Stream.objects.get(task=task, name="output")
+    assert log_read(stream.pk, offset=0, size=100) == b"epoch 1\n"
+    assert fresh(running).state == RunState.RUNNING
