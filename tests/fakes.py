@@ -1,4 +1,4 @@
-"""A compute backend that misbehaves on demand: what nothing real does reliably. The rest is tested with the real one."""
+"""A compute backend that misbehaves on demand: what nothing real does reliably. The rest meets the real one."""
 
 import time
 from collections.abc import Callable, Iterable

@@ -48,15 +48,15 @@ def handle_of(task: Task) -> Handle:
 def look_after(task: Task, status: TaskStatus, backend: ComputeBackend) -> None:
     """Acts on one observation of one task."""
     run = task.attempt.run
-    if status.liveness is Liveness.UNWATCHED:
+    if task.state in TASK_ENDED:
+        return
+    if status.exit is not None:
+        _believe_exit(run, task, status.exit, backend)
+    elif status.liveness is Liveness.UNWATCHED:
         _watch_again(run, task, backend)
     elif status.liveness is Liveness.ALIVE:
         if _is_silent(task):
             _fetch(run, task, backend)
-    elif task.state in TASK_ENDED:
-        return
-    elif status.liveness is Liveness.EXITED and status.exit is not None:
-        _believe_exit(run, task, status.exit, backend)
     else:
         _lose(run, task, backend)
 

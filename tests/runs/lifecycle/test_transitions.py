@@ -65,9 +65,14 @@ def test_of_two_processes_one_moves_the_run_and_the_other_is_told():
 
 def test_a_transition_that_is_rolled_back_leaves_no_event():
     run = make_run(state=RunState.RUNNING)
-    with pytest.raises(RuntimeError), transaction.atomic():
-        run_transition(run, to=RunState.STOPPING, reason=EndReason.SUCCEEDED, message="gone")
-        raise RuntimeError
+
+    def move_and_fail() -> None:
+        with transaction.atomic():
+            run_transition(run, to=RunState.STOPPING, reason=EndReason.SUCCEEDED, message="gone")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        move_and_fail()
     assert Run.objects.get(pk=run.pk).state == RunState.RUNNING
     assert not run.events.exists()
 
