@@ -1,0 +1,73 @@
+"""What a harness does first: find out whether there is a script to start, one to watch, or only a spool to bring home."""
+
+import os
+import signal
+import sys
+import time
+import traceback
+
+from trainhouse.harness.files import json_write
+from trainhouse.harness.guard import guard_fork
+from trainhouse.harness.kernel import adopt_orphans
+from trainhouse.harness.locks import lock_take
+from trainhouse.harness.task import task_read
+from trainhouse.harness.words import Words
+
+_USAGE = 64
+_FAILED = 70
+
+
+def main(arguments):
+    """Runs the harness of the task folder in ``arguments`` and returns the exit code: 0 when the task is over and
+    shipped, or when another harness has it; 64 for a folder that cannot be understood; 70 when the harness failed."""
+    if len(arguments) != 1:
+        sys.stderr.write("Usage: python -I -S .../trainhouse/harness TASK_FOLDER\n")
+        return _USAGE
+    try:
+        task = task_read(os.path.abspath(arguments[0]))
+    except (ValueError, KeyError, OSError) as error:
+        sys.stderr.write("{}\n".format(error))
+        return _USAGE
+    lock = lock_take(task.path("lock"))
+    if lock is None or os.path.exists(task.path("done")):
+        return 0
+    words = Words(task.spool("harness"))
+    try:
+        _own_session()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        adopt_orphans()
+        started_here = _script_ensure(task, lock, words)
+        # Imported only now: the script is already starting while the HTTP client is loaded.
+        from trainhouse.harness.watch import watch
+
+        return watch(task, words, started_here)
+    except BaseException:
+        words.say("The harness failed; the script is not touched by this.\n" + traceback.format_exc())
+        return _FAILED
+
+
+def _script_ensure(task, harness_lock, words):
+    """Starts the script unless that was done before. True when it has been started here.
+
+    Who takes ``guard.lock`` knows that no guard lives; the marks the guard has written tell how far it came.
+    """
+    guard_lock = lock_take(task.path("guard.lock"))
+    if guard_lock is None:
+        words.say("Watching again: the script runs, its former harness does not.")
+        return False
+    if not (os.path.exists(task.path("exit.json")) or os.path.exists(task.path("started"))):
+        if not os.path.exists(task.path("stop")):
+            guard_fork(task, guard_lock, harness_lock)
+            return True
+        words.say("Asked to stop before the script was started: it is not started.")
+        now = time.time()
+        json_write(task.path("exit.json"), {"code": None, "signal": int(signal.SIGTERM), "ended_at": now})
+    os.close(guard_lock)
+    return False
+
+
+def _own_session():
+    try:
+        os.setsid()
+    except PermissionError:
+        pass  # it leads one already

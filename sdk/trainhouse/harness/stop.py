@@ -1,0 +1,51 @@
+"""Ending a task on request: SIGTERM to the script and its children now, SIGKILL to whatever is left after the grace."""
+
+import os
+import signal
+import time
+
+from trainhouse.harness.files import json_read, json_write, text_read, text_write
+from trainhouse.harness.processes import descendants, signal_each
+
+
+class Stop:
+    """Watches the file ``stop``. Requests that come another way are written into it, so that a harness started after
+    this one's death goes on where it was: ``spool/stopping`` holds when SIGTERM was sent."""
+
+    def __init__(self, task, words):
+        self._path = task.path("stop")
+        self._begun_path = task.spool("stopping")
+        self._default_grace_s = task.grace_s
+        self._words = words
+        self._begun_at = (json_read(self._begun_path) or {}).get("begun_at")
+        self._killed = False
+
+    @property
+    def is_wanted(self):
+        return os.path.exists(self._path)
+
+    def request(self, grace_s=None):
+        """Asks for the end with ``grace_s`` of patience (None: the task's own). A request already there stays."""
+        if not self.is_wanted:
+            text_write(self._path, "{}\n".format(self._default_grace_s if grace_s is None else grace_s))
+
+    def pursue(self, guard):
+        """Takes the next step against everything below the process ``guard``, if one is due. Cheap when none is."""
+        if not self.is_wanted:
+            return
+        if self._begun_at is None:
+            self._begun_at = time.time()
+            json_write(self._begun_path, {"begun_at": self._begun_at})
+            self._words.say("Asked to stop: SIGTERM now, SIGKILL after {:g} s.".format(self._grace_s()))
+            signal_each((process.pid for process in descendants(guard)), signal.SIGTERM)
+        elif not 0 <= time.time() - self._begun_at < self._grace_s():
+            reached = signal_each((process.pid for process in descendants(guard)), signal.SIGKILL)
+            if reached and not self._killed:
+                self._killed = True
+                self._words.say("Still there after the grace: {} process(es) killed.".format(reached))
+
+    def _grace_s(self):
+        try:
+            return max(0.0, float(text_read(self._path) or self._default_grace_s))
+        except ValueError:
+            return self._default_grace_s

@@ -1,0 +1,50 @@
+"""The task as its folder describes it."""
+
+import os
+
+from trainhouse.harness.files import json_read
+
+STREAMS = ("output", "points", "samples", "harness")
+
+
+class Task:
+    """``task.json`` and the paths around it. Attributes are never changed after reading."""
+
+    def __init__(self, folder, document):
+        self.folder = folder
+        self.key = document["task"]
+        self.argv = [_exact(argument) for argument in document["argv"]]
+        self.environ = {_exact(name): _exact(value) for name, value in document["environ"].items()}
+        self.grace_s = float(document.get("grace_s", 15))
+        self.log_limit_bytes = int(document.get("log_limit_bytes") or 0)
+        self.gpu_indexes = [int(index) for index in document.get("gpu_indexes") or ()]
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def spool(self, stream):
+        return os.path.join(self.folder, "spool", stream)
+
+    @property
+    def marker(self):
+        """What the environment of every process of this task holds and no other's does; empty when there is no such
+        variable."""
+        points = self.environ.get(b"TRAINHOUSE_POINTS")
+        return b"TRAINHOUSE_POINTS=" + points if points else b""
+
+
+def task_read(folder):
+    """The task in ``folder``. Raises ValueError, in a sentence, when it cannot be understood."""
+    document = json_read(os.path.join(folder, "task.json"))
+    if document is None:
+        raise ValueError("There is no readable task.json in {}.".format(folder))
+    if document.get("schema") != 1:
+        raise ValueError(
+            "task.json in {} has schema {!r}; this harness understands schema 1.".format(folder, document.get("schema"))
+        )
+    return Task(folder, document)
+
+
+def _exact(text):
+    """The bytes meant by a JSON string: UTF-8, and bytes that are none as Python escapes them."""
+    return text.encode("utf-8", "surrogateescape")
