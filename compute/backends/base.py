@@ -30,7 +30,10 @@ class Ability(str, enum.Enum):
 class ComputeBackend(Protocol):
     """One kind of target."""
 
-    abilities: frozenset[Ability]
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What this kind of target can do."""
+        ...
 
     def probe(self) -> list[dict[str, Any]]:
         """The facts of every node: ``{"name", "address", "cpu_cores", "memory_mb", "gpus": [{"index", "uuid",
@@ -47,6 +50,10 @@ class ComputeBackend(Protocol):
 
     def seal(self, path: Path) -> None:
         """Takes from every run the right to write below ``path`` (a finished environment). Idempotent."""
+        ...
+
+    def unseal_and_remove(self, path: Path) -> None:
+        """Removes ``path``, an environment sealed or half built. Idempotent; absent is success."""
         ...
 
     def render(self, plan: LaunchPlan) -> dict[str, Any]:

@@ -1,0 +1,146 @@
+"""Laying out a task's folder, for the harness to find (docs/architecture.md, "The task folder").
+
+It is laid beside its final name and renamed when it is whole, so a folder of the final name is always a finished one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from compute.backends.local.environ import script_environ
+from compute.backends.local.folders import Folders
+from compute.backends.local.handling import path_names
+from compute.backends.local.identities import Identities, Identity
+from compute.backends.local.processes import user_ids_of_processes
+from compute.backends.local.removal import tree_remove
+from compute.errors import LaunchRefused
+from compute.plan import SnapshotFile, TaskPlan
+
+TASK_SCHEMA = 1
+_FOLDERS = ("work", "uploads", "home", "tmp", "spool")
+_FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written (btrfs, XFS, bcachefs)
+
+
+def task_lay(plan: TaskPlan, *, folders: Folders, identities: Identities, tools: Path) -> Path:
+    """Lays out the folder of ``plan`` and returns it. Idempotent; what a crash left half laid is laid again.
+
+    One task is laid at a time on this machine: the choice of a user id looks at the folders of all others. Raises
+    LaunchRefused, with nothing left behind, for a path that leaves the folder, a missing file of the snapshot, a full
+    disk, and a range of user ids that is used up.
+    """
+    final, fresh = folders.task(plan.key), folders.half_laid(plan.key)
+    with _alone(folders.tasks / ".lock"):
+        if final.is_dir():
+            return final
+        tree_remove(fresh)
+        try:
+            identity = identities.free_for(task_id_of(plan), in_use=_user_ids_in_use(folders, identities))
+        except LookupError as error:
+            raise LaunchRefused(str(error)) from error
+        try:
+            fresh.mkdir(mode=0o700)
+            os.chown(fresh, identity.owner, identity.owner)
+            _fill(fresh, plan, identity, environ=script_environ(plan, folder=final, tools=tools, identity=identity))
+            fresh.rename(final)
+        except OSError as error:
+            tree_remove(fresh)
+            raise LaunchRefused(_trouble(final, error)) from error
+    return final
+
+
+def task_id_of(plan: TaskPlan) -> int:
+    """The task's number, which its token begins with (``<task id>.<secret>``); 0 when it does not."""
+    head = plan.token.partition(".")[0]
+    return int(head) if head.isascii() and head.isdigit() else 0
+
+
+def _user_ids_in_use(folders: Folders, identities: Identities) -> set[int]:
+    if not identities.separate:
+        return set()
+    with os.scandir(folders.tasks) as entries:
+        owners = {entry.stat(follow_symlinks=False).st_uid for entry in entries}
+    return owners | user_ids_of_processes()
+
+
+def _fill(folder: Path, plan: TaskPlan, identity: Identity, *, environ: dict[str, str]) -> None:
+    for name in _FOLDERS:
+        _folder_make(folder / name, identity)
+    work = folder / "work"
+    for file in plan.snapshot:
+        _file_lay(file, work, identity)
+    for name in ("outputs", "logs"):
+        _folder_make(work / name, identity)
+    document = {
+        "schema": TASK_SCHEMA,
+        "task": plan.key,
+        "task_id": task_id_of(plan),
+        "role": plan.role,
+        "index": plan.index,
+        "labels": plan.labels,
+        "argv": list(plan.argv),
+        "environ": environ,
+        "grace_s": plan.grace_s,
+        "log_limit_bytes": plan.log_limit_bytes,
+        "keras_metrics": plan.keras_metrics,
+        "python_path": environ["PYTHONPATH"].split(os.pathsep),
+        "gpu_indexes": list(plan.gpu_indexes),
+    }
+    for name, text in (("task.json", json.dumps(document)), ("token", plan.token), ("server", plan.server_url)):
+        _secret_make(folder / name, text, identity)
+
+
+def _file_lay(file: SnapshotFile, work: Path, identity: Identity) -> None:
+    names = path_names(file.path)
+    parent = work
+    for name in names[:-1]:
+        parent = parent / name
+        _folder_make(parent, identity)
+    destination = parent / names[-1]
+    with (
+        open(file.source, "rb") as source,
+        open(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as copy,
+    ):
+        try:
+            fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
+        except OSError:
+            shutil.copyfileobj(source, copy, 1024 * 1024)
+        os.fchown(copy.fileno(), identity.owner, identity.owner)
+        os.fchmod(copy.fileno(), 0o755 if file.executable else 0o644)
+
+
+def _folder_make(path: Path, identity: Identity) -> None:
+    """Makes one folder of the task; a snapshot may have brought a file of that name, which then stays."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o755)
+        os.chown(path, identity.owner, identity.owner)
+
+
+def _secret_make(path: Path, text: str, identity: Identity) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        os.fchown(descriptor, identity.owner, identity.owner)
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _trouble(folder: Path, error: OSError) -> str:
+    what = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk of {folder.parent} is full, so the task's folder cannot be laid out. Free some space there."
+    return f"The task's folder {folder} cannot be laid out: {what} ({error.filename or 'no file named'})."

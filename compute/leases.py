@@ -1,0 +1,69 @@
+"""Who holds which slot: read as an inventory, taken all at once, given back by holder."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from compute.errors import LeaseLost
+from compute.models import ComputeTarget, Lease, Node, NodeState, Slot
+from compute.plan import Inventory, NodeFact, Placement, SlotFact, SlotKind
+
+
+def inventory_of(target: ComputeTarget) -> Inventory:
+    """What ``target`` has at this moment, with who holds it, in words. Three queries, whatever its size."""
+    nodes = Node.objects.filter(target=target).prefetch_related("slots__lease").order_by("name")
+    return Inventory(
+        target=target.name,
+        nodes=tuple(
+            NodeFact(
+                id=node.pk,
+                name=node.name,
+                slots=tuple(_slot_fact(slot) for slot in node.slots.all()),
+                closed=_node_closed(node),
+            )
+            for node in nodes
+        ),
+        closed=None if target.is_open else "an administrator has closed it for new runs",
+    )
+
+
+def leases_take(placement: Placement, *, holder: str, label: str) -> int:
+    """Takes every slot of ``placement`` for ``holder`` in one transaction, and returns how many there are.
+
+    Idempotent: slots that ``holder`` has already stay its own. Raises LeaseLost when another holder was first; then
+    nothing is taken. ``label`` is what others read while they wait (``digits #3``).
+    """
+    wanted = [slot_id for assignment in placement.assignments for slot_id in assignment.slot_ids]
+    try:
+        with transaction.atomic():
+            holders = dict(
+                Lease.objects.select_for_update().filter(slot_id__in=wanted).values_list("slot_id", "holder")
+            )
+            lost = [slot_id for slot_id, other in holders.items() if other != holder]
+            if lost:
+                raise LeaseLost(f"{len(lost)} of {len(wanted)} slots were taken first. Place again.")
+            Lease.objects.bulk_create(
+                Lease(slot_id=slot_id, holder=holder, label=label[:200]) for slot_id in wanted if slot_id not in holders
+            )
+    except IntegrityError as error:
+        raise LeaseLost("A slot was taken, or is gone, in the meantime. Place again.") from error
+    return len(wanted)
+
+
+def leases_free(holder: str) -> int:
+    """Gives back everything that ``holder`` has, and returns how many slots that were. Idempotent."""
+    return Lease.objects.filter(holder=holder).delete()[0]
+
+
+def _slot_fact(slot: Slot) -> SlotFact:
+    lease = getattr(slot, "lease", None)
+    busy_with = None if lease is None else lease.label or "another holder"
+    return SlotFact(id=slot.pk, kind=SlotKind(slot.kind), index=slot.index, busy_with=busy_with)
+
+
+def _node_closed(node: Node) -> str | None:
+    if not node.is_open:
+        return "an administrator has closed it for new tasks"
+    if node.state == NodeState.UNREACHABLE:
+        return f"it does not answer ({node.state_reason.rstrip('.') or 'no reason given'})"
+    return None

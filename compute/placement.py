@@ -1,0 +1,183 @@
+"""Where the tasks of a run go: a pure function from a request and an inventory to a placement or the reasons why not.
+
+Gang: every task gets its place or none does. The tasks, in the order of the request, are cut into ``node_count``
+consecutive groups of nearly equal size; every group goes to a node of its own. Which group goes where is a matching,
+so a place is found whenever one exists; among several, nodes with the fewest free slots are filled first, so that
+large nodes stay free for large wishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compute.plan import (
+    Assignment,
+    Inventory,
+    NoCapacity,
+    NodeFact,
+    Placement,
+    ResourceRequest,
+    SlotFact,
+    SlotKind,
+    TaskRequest,
+)
+
+
+def place(request: ResourceRequest, inventory: Inventory) -> Placement | NoCapacity:
+    """A place for every task of ``request``, or why there is none now.
+
+    ``NoCapacity.never`` is true when the request would not fit even with every slot free and every node open.
+    """
+    groups = _groups(request)
+    if _match(groups, [_capacity(node, free_only=False) for node in inventory.nodes]) is None:
+        return NoCapacity(reasons=_never_reasons(groups, inventory), never=True)
+    if inventory.closed is not None:
+        return NoCapacity(reasons=(f"{inventory.target}: {inventory.closed}.",))
+    open_nodes = sorted((node for node in inventory.nodes if node.closed is None), key=_freedom)
+    matching = _match(groups, [_capacity(node, free_only=True) for node in open_nodes])
+    if matching is None:
+        return NoCapacity(reasons=_busy_reasons(groups, inventory))
+    assignments: dict[str, Assignment] = {}
+    for group, node in zip(groups, (open_nodes[index] for index in matching), strict=True):
+        assignments.update(_assign(group, node))
+    return Placement(assignments=tuple(assignments[task.key] for task in request.tasks))
+
+
+Need = tuple[int, int]  # GPU slots, CPU slots
+
+
+def _groups(request: ResourceRequest) -> list[tuple[TaskRequest, ...]]:
+    count = max(1, min(request.node_count, len(request.tasks)))
+    size, larger = divmod(len(request.tasks), count)
+    groups: list[tuple[TaskRequest, ...]] = []
+    start = 0
+    for index in range(count):
+        end = start + size + (1 if index < larger else 0)
+        groups.append(request.tasks[start:end])
+        start = end
+    return groups
+
+
+def _need(group: Sequence[TaskRequest]) -> Need:
+    return sum(task.gpus for task in group), sum(1 for task in group if task.gpus == 0)
+
+
+def _slots(node: NodeFact, kind: SlotKind, *, free_only: bool) -> list[SlotFact]:
+    slots = [slot for slot in node.slots if slot.kind is kind and not (free_only and slot.busy_with is not None)]
+    return sorted(slots, key=lambda slot: slot.index)
+
+
+def _capacity(node: NodeFact, *, free_only: bool) -> Need:
+    return (
+        len(_slots(node, SlotKind.GPU, free_only=free_only)),
+        len(_slots(node, SlotKind.CPU, free_only=free_only)),
+    )
+
+
+def _freedom(node: NodeFact) -> tuple[int, int, str]:
+    gpus, cpus = _capacity(node, free_only=True)
+    return gpus, cpus, node.name
+
+
+def _fits(need: Need, capacity: Need) -> bool:
+    return need[0] <= capacity[0] and need[1] <= capacity[1]
+
+
+def _match(groups: Sequence[Sequence[TaskRequest]], capacities: Sequence[Need]) -> list[int] | None:
+    """For every group the index of a node of its own with room for it, or None. Augmenting paths (Kuhn)."""
+    taken_by: dict[int, int] = {}
+
+    def settle(group: int, tried: set[int]) -> bool:
+        need = _need(groups[group])
+        for node, capacity in enumerate(capacities):
+            if node in tried or not _fits(need, capacity):
+                continue
+            tried.add(node)
+            if node not in taken_by or settle(taken_by[node], tried):
+                taken_by[node] = group
+                return True
+        return False
+
+    if not all(settle(group, set()) for group in range(len(groups))):
+        return None
+    nodes = {group: node for node, group in taken_by.items()}
+    return [nodes[group] for group in range(len(groups))]
+
+
+def _assign(group: Sequence[TaskRequest], node: NodeFact) -> dict[str, Assignment]:
+    gpus = _slots(node, SlotKind.GPU, free_only=True)
+    cpus = _slots(node, SlotKind.CPU, free_only=True)
+    assignments: dict[str, Assignment] = {}
+    for task in group:
+        if task.gpus:
+            slots, gpus = gpus[: task.gpus], gpus[task.gpus :]
+        else:
+            slots, cpus = cpus[:1], cpus[1:]
+        assignments[task.key] = Assignment(
+            task=task.key,
+            node_id=node.id,
+            node=node.name,
+            slot_ids=tuple(slot.id for slot in slots),
+            gpu_indexes=tuple(slot.index for slot in slots) if task.gpus else (),
+        )
+    return assignments
+
+
+def _busy_reasons(groups: Sequence[Sequence[TaskRequest]], inventory: Inventory) -> tuple[str, ...]:
+    needs = [_need(group) for group in groups]
+    reasons: list[str] = []
+    with_room = 0
+    for node in inventory.nodes:
+        if not any(_fits(need, _capacity(node, free_only=False)) for need in needs):
+            continue  # too small for any part of this run, busy or not
+        if node.closed is not None:
+            reasons.append(f"{node.name}: {node.closed}.")
+        elif any(_fits(need, _capacity(node, free_only=True)) for need in needs):
+            with_room += 1
+        else:
+            reasons.append(_busy_reason(node, needs))
+    if with_room:
+        reasons.insert(0, f"This run needs {_count(len(groups), 'node')} at once; {with_room} of them have room now.")
+    return tuple(reasons)
+
+
+def _busy_reason(node: NodeFact, needs: Sequence[Need]) -> str:
+    kind = SlotKind.GPU if any(need[0] for need in needs) else SlotKind.CPU
+    slots = _slots(node, kind, free_only=False)
+    busy = [slot for slot in slots if slot.busy_with is not None]
+    holders = ", ".join(dict.fromkeys(slot.busy_with for slot in busy if slot.busy_with))
+    word = kind.value.upper() + (" slot" if kind is SlotKind.CPU else "")
+    if len(slots) == 1:
+        return f"{node.name}: its 1 {word} is busy with {holders}."
+    if len(busy) == len(slots):
+        return f"{node.name}: its {len(slots)} {word}s are busy with {holders}."
+    need = min(need[0 if kind is SlotKind.GPU else 1] for need in needs)
+    free = len(slots) - len(busy)
+    holding = f"; {len(busy)} {'is' if len(busy) == 1 else 'are'} busy with {holders}" if busy else ""
+    return (
+        f"{node.name}: {free} of its {len(slots)} {word}s {'is' if free == 1 else 'are'} free, {need} needed{holding}."
+    )
+
+
+def _never_reasons(groups: Sequence[Sequence[TaskRequest]], inventory: Inventory) -> tuple[str, ...]:
+    if not inventory.nodes:
+        return (f"{inventory.target} has no nodes. Ask an administrator to refresh it.",)
+    wish = " and ".join(dict.fromkeys(_wish(_need(group)) for group in groups))
+    if len(groups) > len(inventory.nodes):
+        return (
+            f"{inventory.target} has {_count(len(inventory.nodes), 'node')}; this run asks for {len(groups)}. "
+            "Lower the node count or choose another target.",
+        )
+    has = "; ".join(f"{node.name} has {_wish(_capacity(node, free_only=False))}" for node in inventory.nodes)
+    where = "on one node" if len(groups) == 1 else f"on each of {len(groups)} nodes"
+    return (f"This run asks for {wish} {where}; {has}. Ask for less or choose another target.",)
+
+
+def _wish(need: Need) -> str:
+    parts = [_count(need[0], "GPU")] if need[0] else []
+    parts += [_count(need[1], "CPU slot")] if need[1] else []
+    return " with ".join(parts) or "no slots"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
