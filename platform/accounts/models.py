@@ -1,11 +1,29 @@
 """People. A custom user model from the first migration, so that it can grow."""
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
 
 class User(AbstractUser):
-    """Someone who may sign in. ``is_staff`` is the administrator's role; everyone else is a member."""
+    """Someone who may sign in. ``is_staff`` is the administrator's role; everyone else is a member.
+
+    Administrators have every permission; there are no finer ones to hand out.
+    """
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        return self._is_administrator or super().has_perm(perm, obj)
+
+    def has_perms(self, perm_list: Iterable[str], obj: object = None) -> bool:
+        return self._is_administrator or super().has_perms(perm_list, obj)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self._is_administrator or super().has_module_perms(app_label)
+
+    @property
+    def _is_administrator(self) -> bool:
+        return self.is_active and self.is_staff
 
 
 class SignInLink(models.Model):

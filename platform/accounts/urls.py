@@ -2,6 +2,9 @@
 
 from django.urls import include, path
 
+from accounts.views import signin_link
+
 urlpatterns = [
+    path("link/<str:token>/", signin_link, name="signin-link"),
     path("", include("allauth.account.urls")),
 ]

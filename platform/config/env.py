@@ -10,8 +10,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 PREFIX = "TRAINHOUSE_"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 #: Variables of the same prefix that are no settings of the server: the tests' switch and what a run's task sees.
 NOT_SETTINGS = frozenset({"TRAINHOUSE_CI", "TRAINHOUSE_PART"})
@@ -69,7 +71,9 @@ def read(environ: Mapping[str, str] | None = None) -> Env:
         raise SettingError(
             f"{variable} is set, but there is no such setting. Known: {', '.join(sorted(known - NOT_SETTINGS))}."
         )
-    return Env(**values)  # type: ignore[arg-type]
+    env = Env(**values)  # type: ignore[arg-type]
+    _check(env)
+    return env
 
 
 def default_data_dir() -> Path:
@@ -78,6 +82,15 @@ def default_data_dir() -> Path:
         return Path("/var/lib/trainhouse")
     share = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(share) / "trainhouse"
+
+
+def _check(env: Env) -> None:
+    if not 1 <= env.port <= 65535:
+        raise SettingError(f"TRAINHOUSE_PORT is {env.port}; it must be between 1 and 65535.")
+    if env.log_level.upper() not in LOG_LEVELS:
+        raise SettingError(f"TRAINHOUSE_LOG_LEVEL is {env.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}.")
+    if env.public_url and urlsplit(env.public_url).scheme not in ("http", "https"):
+        raise SettingError(f"TRAINHOUSE_PUBLIC_URL is {env.public_url!r}; it must begin with http:// or https://.")
 
 
 def _text(environ: Mapping[str, str], variable: str) -> str | None:

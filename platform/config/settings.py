@@ -10,9 +10,8 @@ ENV = env.read()
 DATA_DIR = ENV.data_dir
 DEBUG = ENV.debug
 SECRET_KEY = secrets.secret_key(ENV)
-PUBLIC_URL = (ENV.public_url or f"http://{ENV.host}:{ENV.port}").rstrip("/")
-#: Where tasks on this machine reach the server, whatever the world outside calls it.
-TASK_SERVER_URL = f"http://{'127.0.0.1' if ENV.host in ('0.0.0.0', '::', '') else ENV.host}:{ENV.port}"  # noqa: S104
+PUBLIC_URL = secrets.public_url(ENV)
+TASK_SERVER_URL = secrets.local_url(ENV)
 ALLOWED_HOSTS = secrets.allowed_hosts(ENV)
 CSRF_TRUSTED_ORIGINS = [ENV.public_url.rstrip("/")] if ENV.public_url else []
 
@@ -47,6 +46,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "config.middleware.AdminScripts",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -78,6 +78,9 @@ TEMPLATES = [
 
 DATABASES = {"default": database.from_url(ENV.database_url, default_path=DATA_DIR / "trainhouse.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# In the database: shared by all processes and there when Redis is not. Counts sign-ins that failed.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}}
 
 # ---- accounts
 AUTH_USER_MODEL = "accounts.User"

@@ -1,0 +1,58 @@
+"""People in the administration: making accounts, closing them, handing out sign-in links."""
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.views.decorators.debug import sensitive_variables
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts.models import User
+from accounts.services import signin_link_create
+
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(BaseUserAdmin, ModelAdmin):
+    """Accounts are closed rather than deleted: a person's runs stay theirs."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ["username", "email", "is_staff", "is_active", "last_login"]
+    list_filter = ["is_staff", "is_active"]
+    filter_horizontal = []
+    readonly_fields = ["last_login", "date_joined"]
+    fieldsets = [
+        (None, {"fields": ["username", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "email"]}),
+        ("Rights", {"fields": ["is_active", "is_staff"]}),
+        ("Dates", {"fields": ["last_login", "date_joined"]}),
+    ]
+    add_fieldsets = [
+        (None, {"fields": ["username", "email", "is_staff", "usable_password", "password1", "password2"]}),
+    ]
+    actions = ["make_signin_links", "close_accounts"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    @admin.action(description="Make a sign-in link", permissions=["change"])
+    @sensitive_variables("links")
+    def make_signin_links(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse:
+        people = queryset.filter(is_active=True)
+        links = [(person, request.build_absolute_uri(signin_link_create(person))) for person in people]
+        context = {**self.admin_site.each_context(request), "title": "Sign-in links", "links": links}
+        response = TemplateResponse(request, "admin/accounts/signin_links.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @admin.action(description="Close the account", permissions=["change"])
+    def close_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Whoever is signed in is out with the next request. One's own account stays open."""
+        count = queryset.exclude(pk=request.user.pk).update(is_active=False)
+        self.message_user(request, f"Accounts closed: {count}.", messages.SUCCESS)
