@@ -1,5 +1,20 @@
 """The pages of experiments and runs."""
 
-from django.urls import URLPattern
+from django.urls import include, path
 
-urlpatterns: list[URLPattern] = []
+from runs.api import uploads
+from runs.views import run_urls
+from runs.views.cancel import run_cancel
+from runs.views.listing import run_list
+from runs.views.submit import run_new, run_packages, run_place
+
+urlpatterns = [
+    path("", run_list, name="home"),
+    path("runs/", run_list, name="runs"),
+    path("runs/new", run_new, name="run-new"),
+    path("runs/new/place", run_place, name="run-new-place"),
+    path("runs/new/packages", run_packages, name="run-new-packages"),
+    path("runs/<int:pk>/cancel/", run_cancel, name="run-cancel"),
+    path("", include(run_urls)),
+    path("", include(uploads)),
+]

@@ -1,0 +1,1 @@
+"""What people type: the run list's filters and the form of a new run."""

@@ -1,0 +1,330 @@
+"""The form of a new run. It makes a RunSpec; what is wrong with it is said by ``runs.spec`` alone."""
+
+from __future__ import annotations
+
+import shlex
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+
+from compute.models import ComputeTarget
+from runs.environments import versions
+from runs.forms.rows import Row, RowsField, as_typed
+from runs.models import Experiment, Run
+from runs.permissions import targets_for
+from runs.spec import MASK, SECRET_NAME, Problem, RunSpec
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+UPLOAD, CLONE, SERVER_PATH = "upload", "clone", "path"
+
+#: Where a problem of the spec is shown when the form has no field of that name.
+_FIELD_OF = {"max_run_duration_seconds": "max_hours"}
+
+_FIRST_EXPERIMENT = "default"
+_BLANK_ROWS = 2
+_MORE_ROWS = 3
+
+
+class SubmitForm(forms.Form):
+    """Everything that a person may say about a run that a target of today can do."""
+
+    submission_key = forms.CharField(max_length=40, widget=forms.HiddenInput)
+    cloned_from = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    upload = forms.UUIDField(required=False, widget=forms.HiddenInput)
+
+    source = forms.ChoiceField(label="Source", required=False, widget=forms.RadioSelect)
+    archive = forms.FileField(
+        label="Zip file",
+        required=False,
+        allow_empty_file=True,
+        widget=forms.FileInput(attrs={"class": "form-control", "accept": ".zip,application/zip"}),
+    )
+    server_path = forms.CharField(
+        label="Folder on the server",
+        required=False,
+        strip=False,
+        max_length=4000,
+        widget=forms.TextInput(attrs={"class": "form-control mono", "placeholder": "/srv/projects/digits"}),
+    )
+    entry_script = forms.CharField(
+        label="Entry script",
+        required=False,
+        max_length=1024,
+        help_text="The Python file to start, as a path inside the source.",
+        widget=forms.TextInput(
+            attrs={"class": "form-control mono", "list": "scripts", "autocomplete": "off", "spellcheck": "false"}
+        ),
+    )
+    script_params = RowsField(label="Script parameters")
+    framework_version = forms.CharField(
+        label="TensorFlow", required=False, max_length=40, widget=forms.Select(attrs={"class": "form-select"})
+    )
+    pip_packages = forms.CharField(
+        label="pip packages",
+        required=False,
+        max_length=20_000,
+        help_text="One a line, such as scikit-learn or pandas>=2. TensorFlow is there already.",
+        widget=forms.Textarea(
+            attrs={
+                "class": "form-control mono",
+                "rows": 3,
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "placeholder": "scikit-learn",
+                "aria-describedby": "id_pip_packages_helptext id_pip_packages_error",
+            }
+        ),
+    )
+    compute_target = forms.CharField(
+        label="Target", required=False, max_length=60, widget=forms.Select(attrs={"class": "form-select"})
+    )
+    use_gpu = forms.BooleanField(
+        label="Train on a GPU", required=False, widget=forms.CheckboxInput(attrs={"class": "form-check-input"})
+    )
+    environment_variables = RowsField(label="Environment variables")
+    keras_metrics = forms.BooleanField(
+        label="Automatic Keras metrics",
+        required=False,
+        help_text="Curves and progress from model.fit, without a change to the script.",
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
+    max_hours = forms.FloatField(
+        label="Hours",
+        required=False,
+        min_value=0,
+        max_value=100_000,
+        widget=forms.NumberInput(attrs={"class": "form-control", "min": 0, "step": "any", "placeholder": "0"}),
+    )
+    max_minutes = forms.FloatField(
+        label="Minutes",
+        required=False,
+        min_value=0,
+        max_value=6_000_000,
+        widget=forms.NumberInput(attrs={"class": "form-control", "min": 0, "step": "any", "placeholder": "0"}),
+    )
+    experiment = forms.CharField(
+        label="Experiment",
+        required=False,
+        max_length=200,
+        help_text="Runs that belong together. A new name begins a new one.",
+        widget=forms.TextInput(attrs={"class": "form-control", "list": "experiments", "autocomplete": "off"}),
+    )
+    name = forms.CharField(
+        label="Name",
+        required=False,
+        max_length=2000,
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off", "placeholder": "Optional"}),
+    )
+    tags = forms.CharField(
+        label="Tags",
+        required=False,
+        max_length=20_000,
+        help_text="Separated by commas.",
+        widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
+    )
+    notes = forms.CharField(
+        label="Notes",
+        required=False,
+        max_length=100_000,
+        widget=forms.Textarea(attrs={"class": "form-control", "rows": 2}),
+    )
+
+    def __init__(self, *args: Any, user: User, clone: Run | None = None, **kwargs: Any) -> None:
+        """``clone`` is the run whose answers stand in the form; its secrets do not."""
+        super().__init__(*args, **kwargs)
+        self.user = user
+        self.clone = clone
+        self.targets: list[ComputeTarget] = targets_for(user)
+        self.versions = versions()
+        self.extra_rows = {"script_params": 0, "environment_variables": 0}
+        self.fields["source"].choices = self._sources()
+        self.fields["framework_version"].widget.choices = self._version_choices()
+        self.fields["compute_target"].widget.choices = [(target.name, target.name) for target in self.targets]
+
+    # ---- what it starts with
+
+    @classmethod
+    def empty(cls, user: User) -> SubmitForm:
+        """A form for a first or a fresh run."""
+        last = Run.objects.filter(owner=user).select_related("experiment").first()
+        targets = targets_for(user)
+        return cls(
+            user=user,
+            initial={
+                "submission_key": uuid.uuid4(),
+                "source": UPLOAD,
+                "entry_script": RunSpec().entry_script,
+                "keras_metrics": True,
+                "compute_target": targets[0].name if targets else "",
+                "experiment": last.experiment.name if last else _FIRST_EXPERIMENT,
+            },
+        )
+
+    @classmethod
+    def of_run(cls, run: Run, user: User) -> SubmitForm:
+        """A form with the answers of ``run``; values of secrets are asked for again."""
+        spec = run.spec
+        limit_s = spec.max_run_duration_seconds or 0
+        return cls(
+            user=user,
+            clone=run,
+            initial={
+                "submission_key": uuid.uuid4(),
+                "cloned_from": run.pk,
+                "source": CLONE,
+                "entry_script": spec.entry_script,
+                "script_params": _parameter_rows(spec),
+                "framework_version": spec.framework_version,
+                "pip_packages": "\n".join(spec.pip_packages),
+                "compute_target": spec.compute_target,
+                "use_gpu": spec.use_gpu,
+                "environment_variables": [
+                    Row(name=name, value="" if value == MASK else value, is_lost=value == MASK)
+                    for name, value in spec.environment_variables.items()
+                ],
+                "keras_metrics": spec.keras_metrics,
+                "max_hours": limit_s // 3600 or None,
+                "max_minutes": f"{limit_s % 3600 / 60:g}" if limit_s % 3600 else None,
+                "experiment": run.experiment.name,
+                "name": run.name,
+                "tags": ", ".join(run.tags),
+                "notes": run.notes,
+            },
+        )
+
+    # ---- what it makes
+
+    def spec(self) -> RunSpec:
+        """The RunSpec of what was typed; fields that the form itself could not read stand at their defaults."""
+        data = self.cleaned_data
+        seconds = (data.get("max_hours") or 0) * 3600 + (data.get("max_minutes") or 0) * 60
+        return RunSpec(
+            entry_script=data.get("entry_script", ""),
+            script_params=tuple((row.name, row.value) for row in data.get("script_params", ())),
+            compute_target=data.get("compute_target", ""),
+            use_gpu=data.get("use_gpu", False),
+            pip_packages=package_lines(data.get("pip_packages", "")),
+            environment_variables={row.name: row.value for row in data.get("environment_variables", ())},
+            max_run_duration_seconds=max(1, round(seconds)) if seconds else None,
+            framework_version=data.get("framework_version", ""),
+            keras_metrics=data.get("keras_metrics", False),
+        )
+
+    def labels(self) -> dict[str, Any]:
+        """What the run is called: the experiment's name, the run's own, tags and notes."""
+        data = self.cleaned_data
+        return {
+            "experiment_name": data.get("experiment", ""),
+            "name": data.get("name", ""),
+            "tags": [tag.strip() for tag in data.get("tags", "").split(",") if tag.strip()],
+            "notes": as_typed(data.get("notes", "")),
+        }
+
+    def clean_environment_variables(self) -> list[Row]:
+        """The variables; a secret of the cloned run that was left empty, and a name given twice, are refused."""
+        rows = self.cleaned_data["environment_variables"]
+        names = [row.name for row in rows]
+        secrets = self.clone.spec.environment_variables if self.clone else {}
+        for row in rows:
+            if not row.value and secrets.get(row.name) == MASK:
+                message = f"{row.name} was a secret of {self.clone}, which is not copied. Type it again, or remove the row."
+                self.add_error("environment_variables", message)
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            self.add_error("environment_variables", f"The variable {name!r} is given twice; keep one.")
+        return rows
+
+    def add_problems(self, problems: Iterable[Problem]) -> None:
+        """Puts each problem beside its field; the field's own complaint, where there is one, comes first."""
+        for problem in problems:
+            field = _FIELD_OF.get(problem.field, problem.field)
+            self.add_error(field if field in self.fields else None, problem.message)
+
+    # ---- what the page shows
+
+    @property
+    def secret_names(self) -> str:
+        """The pattern of names whose values are masked while they are typed."""
+        return SECRET_NAME.pattern
+
+    @property
+    def own_experiments(self) -> list[str]:
+        """The names of the person's experiments."""
+        return list(Experiment.objects.filter(owner=self.user).values_list("name", flat=True)[:200])
+
+    @property
+    def shown_version(self) -> str:
+        """The chosen TensorFlow version in the words of its option."""
+        chosen = self["framework_version"].value() or ""
+        return next((label for value, label in self._version_choices() if value == chosen), chosen)
+
+    @property
+    def parameter_rows(self) -> list[Row]:
+        return self._rows("script_params")
+
+    @property
+    def variable_rows(self) -> list[Row]:
+        return self._rows("environment_variables")
+
+    @property
+    def command(self) -> str:
+        """The command line, quoted as a shell would want it."""
+        rows = [row for row in self.parameter_rows if not row.is_blank]
+        script = str(self["entry_script"].value() or "")
+        return shlex.join(["python", script, *RunSpec(script_params=tuple((r.name, r.value) for r in rows)).argv])
+
+    @property
+    def failures(self) -> list[tuple[str, str, str]]:
+        """Every problem as (id of its field, the field's label, what is wrong), in the order of the page."""
+        found = []
+        for name, messages in self.errors.items():
+            field = self[name] if name in self.fields else None
+            found += [(f"id_{name}" if field else "", field.label if field else "", message) for message in messages]
+        order = {f"id_{name}": index for index, name in enumerate(self.fields)}
+        return sorted(found, key=lambda failure: order.get(failure[0], -1))
+
+    def add_rows(self, name: str) -> None:
+        """More empty rows for the field ``name``, for browsers without scripts."""
+        if name in self.extra_rows:
+            self.extra_rows[name] = _MORE_ROWS
+
+    def _rows(self, name: str) -> list[Row]:
+        rows = [row for row in self[name].value() or () if not row.is_blank]
+        blank = self.extra_rows[name] or (1 if rows else _BLANK_ROWS)
+        return [*rows, *[Row()] * blank]
+
+    def _sources(self) -> list[tuple[str, str]]:
+        choices = [(UPLOAD, "Upload")]
+        if self.clone is not None:
+            choices.insert(0, (CLONE, f"The same source as {self.clone}"))
+        if self.user.is_staff:
+            choices.append((SERVER_PATH, "A folder on the server"))
+        return choices
+
+    def _version_choices(self) -> list[tuple[str, str]]:
+        newest = f"Newest ({self.versions[0]})" if self.versions else "Newest"
+        choices = [("", newest), *((version, version) for version in self.versions)]
+        asked = self["framework_version"].value()
+        if asked and asked not in self.versions:
+            choices.append((asked, f"{asked} (not in the catalogue)"))
+        return choices
+
+
+def package_lines(text: str) -> tuple[str, ...]:
+    """The packages of a text, one a line; blank lines and comments are passed over."""
+    lines = (line.partition(" #")[0].strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _parameter_rows(spec: RunSpec) -> list[Row]:
+    """``spec``'s parameters as rows that give the same argv: items of a list after the first become words alone."""
+    rows = []
+    for key, value in spec.script_params:
+        words = value if isinstance(value, (list, tuple)) else (value,)
+        words = [str(word) for word in words if word is not None and word != ""]
+        rows.append(Row(name=key, value=words[0] if words else ""))
+        rows += [Row(name=word) for word in words[1:]]
+    return rows

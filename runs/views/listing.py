@@ -1,0 +1,35 @@
+"""The run list."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+from django_tables2 import RequestConfig
+
+from runs.forms.filters import RunFilter
+from runs.permissions import runs_visible_to
+from runs.tables import RunTable
+
+RUNS_A_PAGE = 25
+
+
+def run_list(request: HttpRequest) -> HttpResponse:
+    """The runs that the person may see; for htmx the table alone."""
+    runs = (
+        runs_visible_to(request.user)
+        .select_related("experiment", "target", "owner")
+        .defer("spec_json", "lock", "notes", "launch_request", "target__config", "experiment__description")
+    )
+    filters = RunFilter(request.GET, queryset=runs, user=request.user)
+    table = RunTable(filters.qs, exclude=() if request.user.is_staff else ("owner",))
+    RequestConfig(request, paginate={"per_page": RUNS_A_PAGE}).configure(table)
+    context = {
+        "table": table,
+        "filters": filters,
+        "is_live": any(row.record.is_active for row in table.page.object_list),
+    }
+    is_fragment = request.htmx and not request.htmx.history_restore_request
+    response = render(request, "runs/_list.html" if is_fragment else "runs/list.html", context)
+    patch_vary_headers(response, ["HX-Request"])
+    return response

@@ -1,0 +1,106 @@
+"""The form of a new run, and the answers it asks for while it is filled in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from runs.errors import SpecProblems
+from runs.forms.source import Source, source_of_run, source_take
+from runs.forms.submit import SubmitForm, package_lines
+from runs.models import Run
+from runs.permissions import runs_visible_to, targets_for
+from runs.services import run_submit, submission_problems
+from runs.spec import RunSpec, Surroundings, problems
+from runs.views.place import Preflight, preflight
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def run_new(request: HttpRequest) -> HttpResponse:
+    """The form; with ``?clone=<id>`` it holds that run's answers. The same form posted twice gives the same run."""
+    if request.method == "POST":
+        return _posted(request)
+    clone = _clone(request, request.GET.get("clone"))
+    if clone is None:
+        return _page(request, SubmitForm.empty(request.user), source=None)
+    return _page(request, SubmitForm.of_run(clone, request.user), source=source_of_run(clone))
+
+
+@require_GET
+def run_place(request: HttpRequest) -> HttpResponse:
+    """What the chosen target has free, as a fragment."""
+    spec = RunSpec(compute_target=request.GET.get("compute_target", ""), use_gpu="use_gpu" in request.GET)
+    return render(request, "runs/_place.html", {"preflight": _preflight(request, spec)})
+
+
+@require_POST
+def run_packages(request: HttpRequest) -> HttpResponse:
+    """What is wrong with the packages as they stand, as a fragment."""
+    spec = RunSpec(pip_packages=package_lines(request.POST.get("pip_packages", "")[:20_000]))
+    found = problems(spec, Surroundings(files=None, target=None))
+    messages = [problem.message for problem in found if problem.field == "pip_packages"]
+    return render(request, "_errors.html", {"id": "id_pip_packages_error", "errors": messages})
+
+
+def _posted(request: HttpRequest) -> HttpResponse:
+    clone = _clone(request, request.POST.get("cloned_from"))
+    form = SubmitForm(request.POST, request.FILES, user=request.user, clone=clone)
+    form.is_valid()
+    source = source_take(form, user=request.user)
+    if "add" in request.POST:
+        form.errors.clear()
+        form.add_rows(request.POST["add"])
+        return _page(request, form, source=source)
+    spec, labels = form.spec(), form.labels()
+    if form.errors or source is None:
+        found = submission_problems(spec, user=request.user, snapshot=source and source.snapshot, **labels)
+        form.add_problems(problem for problem in found if not (problem.field == "source" and _is_refused(form)))
+        return _page(request, form, source=source, status=422)
+    try:
+        run = run_submit(
+            owner=request.user,
+            spec=spec,
+            snapshot=source.snapshot,
+            submission_key=form.cleaned_data["submission_key"],
+            cloned_from=clone,
+            **labels,
+        )
+    except SpecProblems as refusal:
+        form.add_problems(refusal.problems)
+        return _page(request, form, source=source, status=422)
+    return redirect(run)
+
+
+def _page(request: HttpRequest, form: SubmitForm, *, source: Source | None, status: int = 200) -> HttpResponse:
+    if source is not None and source.upload is not None:
+        form.data = form.data.copy()
+        form.data["upload"] = str(source.upload.pk)
+    spec = RunSpec(compute_target=form["compute_target"].value() or "", use_gpu=bool(form["use_gpu"].value()))
+    context: dict[str, Any] = {"form": form, "source": source, "preflight": _preflight(request, spec)}
+    return render(request, "runs/new.html", context, status=status)
+
+
+def _preflight(request: HttpRequest, spec: RunSpec) -> Preflight | None:
+    target = next((target for target in targets_for(request.user) if target.name == spec.compute_target), None)
+    return None if target is None else preflight(target, spec)
+
+
+def _clone(request: HttpRequest, text: str | None) -> Run | None:
+    """The run to start from; None when none is named. Raises Http404 for one that the person may not see."""
+    if not text:
+        return None
+    runs = runs_visible_to(request.user).select_related("experiment", "snapshot")
+    run = runs.filter(pk=int(text)).first() if text.isascii() and text.isdigit() and len(text) < 18 else None
+    if run is None:
+        raise Http404(f"There is no run {text!r} that you may clone.")
+    return run
+
+
+def _is_refused(form: SubmitForm) -> bool:
+    """Whether the source is missing because it was refused, which is said already."""
+    return bool(form.errors.keys() & {"archive", "server_path"})

@@ -1,0 +1,66 @@
+/* The form of a new run: rows, upload, and a summary that follows what is typed. Without scripts the same form works
+   by plain posts. */
+
+import { commandLine } from "./command.js";
+import { rowPairs, startRows } from "./rows.js";
+import { startSource } from "./source.js";
+
+const form = document.querySelector("[data-submit-form]");
+const field = (name) => form.querySelector(`#id_${name}`);
+const summary = (name) => form.querySelector(`[data-summary="${name}"]`);
+
+const showCommand = () => {
+  const script = field("entry_script").value || "…";
+  form.querySelector("[data-command]").textContent = commandLine(script, rowPairs(field("script_params")));
+};
+
+const showChoice = (name) => {
+  summary(name).textContent = field(name).selectedOptions[0]?.textContent ?? "–";
+};
+
+/* The GPU tick follows the chosen target, which the place line tells of. */
+const showGpus = () => {
+  const place = document.getElementById("place");
+  if (place?.dataset.gpus === undefined) return;
+  const none = place.dataset.gpus === "0";
+  const tick = field("use_gpu");
+  const reason = form.querySelector("[data-no-gpu]");
+  tick.disabled = none && !tick.checked;
+  reason.hidden = !none;
+  reason.textContent = `Target ${place.dataset.target} has no GPU.`;
+};
+
+startRows(field("script_params"));
+startRows(field("environment_variables"), { secrets: form.dataset.secrets });
+startSource(form, {
+  onReceived: ({ name }) => {
+    summary("source").textContent = name;
+    showCommand();
+  },
+});
+
+form.addEventListener("rows:change", showCommand);
+field("entry_script").addEventListener("input", showCommand);
+["framework_version", "compute_target"].forEach((name) => {
+  field(name).addEventListener("change", () => showChoice(name));
+});
+document.addEventListener("htmx:afterSettle", () => {
+  showGpus();
+  const packages = field("pip_packages");
+  const wrong = form.querySelector("#id_pip_packages_error .field-error") !== null;
+  packages.toggleAttribute("aria-invalid", wrong);
+  if (wrong) packages.setAttribute("aria-invalid", "true");
+});
+form.addEventListener("submit", () => {
+  const submit = form.querySelector("[data-submit]");
+  setTimeout(() => {
+    submit.disabled = true;
+  });
+});
+window.addEventListener("pageshow", () => {
+  form.querySelector("[data-submit]").disabled = false;
+});
+
+showCommand();
+showGpus();
+document.querySelector("[data-focus]")?.focus();
