@@ -1,0 +1,195 @@
+"""Which curves share a chart, what a chart is called, and curves as plain SVG. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from runs.models import Series
+
+BATCH_PREFIX = "batch/"
+VALIDATION_PREFIX = "val_"
+
+_LOWER_IS_BETTER = re.compile(
+    r"loss|err|mae\b|mse\b|mape\b|msle\b|squared|absolute|perplexity|divergence|hinge|entropy|logcosh|wer\b|cer\b", re.I
+)
+_HIGHER_IS_BETTER = re.compile(r"acc|auc|precision|recall|f1|iou|dice|r2\b|bleu|rouge|score|psnr|ssim|map\b", re.I)
+
+_GPU = re.compile(r"gpu(?P<index>\d+)_(?P<what>percent|memory_mb|power_w)")
+
+#: Machine series by name: the chart's title and unit.
+_SYSTEM = {
+    "cpu_percent": ("Processor", "%"),
+    "memory_mb": ("Memory", "MB"),
+    "processes": ("Processes", ""),
+    "percent": ("GPU use", "%"),
+    "gpu_memory_mb": ("GPU memory", "MB"),
+    "power_w": ("GPU power", "W"),
+}
+
+#: What the overview shows first, when there are more metrics than it has room for.
+_KEY_ORDER = ("val_accuracy", "accuracy", "val_loss", "loss")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One curve: a series, and what the legend calls it."""
+
+    series: Series
+    label: str
+    is_validation: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One chart of one or more curves. ``key`` is the same for the same chart at every load."""
+
+    key: str
+    title: str
+    unit: str
+    traces: tuple[Trace, ...]
+
+    @property
+    def series_ids(self) -> str:
+        return ",".join(str(trace.series.pk) for trace in self.traces)
+
+    @property
+    def counts(self) -> str:
+        return ",".join(str(trace.series.count) for trace in self.traces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Charts under one heading; the heading may be empty."""
+
+    title: str
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One metric of the overview. ``best`` is None where it is unknown which way is better."""
+
+    series: Series
+    label: str
+    best: float | None
+    path: str
+
+
+def metric_sections(series: Iterable[Series], *, wanted: str = "") -> list[Section]:
+    """The metrics' charts: training and validation of one metric together, batch metrics under their own heading.
+    ``wanted`` keeps the charts whose title holds it, whatever the case."""
+    listed = sorted(series, key=lambda one: (_is_batch(one), _base(one.name), one.name, one.task_id))
+    sections = []
+    for is_batch, members in groupby(listed, key=_is_batch):
+        charts = [_metric_chart(base, list(curves)) for base, curves in groupby(members, key=lambda s: _base(s.name))]
+        charts = [chart for chart in charts if wanted.lower() in chart.title.lower()]
+        if charts:
+            sections.append(Section(title="Per batch" if is_batch else "", charts=tuple(charts)))
+    return sections
+
+
+def system_sections(series: Iterable[Series], *, wanted: str = "") -> list[Section]:
+    """The machine's charts, in the order in which people look; the GPUs of a kind share one chart."""
+    by_what: dict[str, list[Series]] = {}
+    for one in series:
+        by_what.setdefault(_system_key(one.name), []).append(one)
+    order = {name: place for place, name in enumerate(_SYSTEM)}
+    charts = [
+        _system_chart(what, curves)
+        for what, curves in sorted(by_what.items(), key=lambda item: (order.get(item[0], len(order)), item[0]))
+    ]
+    charts = [chart for chart in charts if wanted.lower() in chart.title.lower()]
+    return [Section(title="", charts=tuple(charts))] if charts else []
+
+
+def key_series(series: Iterable[Series], *, most: int) -> list[Series]:
+    """The metrics that matter most, ``most`` of them: accuracies and losses first, batch metrics never."""
+    listed = [one for one in series if not _is_batch(one) and one.count]
+    rank = {name: place for place, name in enumerate(_KEY_ORDER)}
+    listed.sort(key=lambda one: (rank.get(one.name, len(rank)), one.name, one.task_id))
+    return listed[:most]
+
+
+def tile(series: Series, values: Sequence[float]) -> Tile:
+    """``series`` as a tile, with the curve of ``values``."""
+    way = better(series.name)
+    best = {"lower": series.min_value, "higher": series.max_value}.get(way or "")
+    return Tile(series=series, label=series.name, best=best, path=curve_path(values))
+
+
+def better(name: str) -> str | None:
+    """``lower`` or ``higher``, by the metric's name; None where the name does not tell."""
+    if _LOWER_IS_BETTER.search(name):
+        return "lower"
+    if _HIGHER_IS_BETTER.search(name):
+        return "higher"
+    return None
+
+
+def curve_path(values: Sequence[float], *, width: float = 100.0, height: float = 30.0) -> str:
+    """An SVG path of ``values`` at even distances, filling ``width`` x ``height``; values that are not finite are
+    gaps. Empty without a finite value."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    low, high = min(finite), max(finite)
+    reach = (high - low) or 1.0
+    level = height / 2 if high == low else None
+    step = width / max(len(values) - 1, 1)
+    parts, pen_down = [], False
+    for place, value in enumerate(values):
+        if not math.isfinite(value):
+            pen_down = False
+            continue
+        y = level if level is not None else height - (value - low) / reach * height
+        parts.append(f"{'L' if pen_down else 'M'}{place * step:.2f} {y:.2f}")
+        pen_down = True
+    if len(parts) == 1:
+        parts.append(f"H{width:.2f}")
+    return "".join(parts)
+
+
+def _is_batch(series: Series) -> bool:
+    return series.name.startswith(BATCH_PREFIX)
+
+
+def _base(name: str) -> str:
+    """The metric's name without what tells batch from epoch and training from validation."""
+    return name.removeprefix(BATCH_PREFIX).removeprefix(VALIDATION_PREFIX)
+
+
+def _metric_chart(base: str, curves: list[Series]) -> Chart:
+    several = len({one.task_id for one in curves}) > 1
+    paired = len({one.name for one in curves}) > 1
+    traces = []
+    for one in curves:
+        is_validation = one.name.removeprefix(BATCH_PREFIX).startswith(VALIDATION_PREFIX)
+        label = ("validation" if is_validation else "training") if paired else one.name.removeprefix(BATCH_PREFIX)
+        traces.append(
+            Trace(series=one, label=f"{label}, {one.task}" if several else label, is_validation=is_validation)
+        )
+    title = base if paired else curves[0].name.removeprefix(BATCH_PREFIX)
+    kind = "batch" if _is_batch(curves[0]) else "metric"
+    return Chart(key=f"{kind}:{base}", title=title, unit="", traces=tuple(traces))
+
+
+def _system_key(name: str) -> str:
+    gpu = _GPU.fullmatch(name)
+    if gpu is None:
+        return name
+    return "gpu_memory_mb" if gpu["what"] == "memory_mb" else gpu["what"]
+
+
+def _system_chart(what: str, curves: list[Series]) -> Chart:
+    title, unit = _SYSTEM.get(what, (what, ""))
+    several = len({one.task_id for one in curves}) > 1
+    traces = []
+    for one in sorted(curves, key=lambda s: (s.task_id, len(s.name), s.name)):
+        gpu = _GPU.fullmatch(one.name)
+        label = f"GPU {gpu['index']}" if gpu else title
+        traces.append(Trace(series=one, label=f"{label}, {one.task}" if several else label, is_validation=False))
+    return Chart(key=f"system:{what}", title=title, unit=unit, traces=tuple(traces))

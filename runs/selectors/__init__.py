@@ -1,0 +1,1 @@
+"""What the pages read: one module a subject. Nothing here writes."""
