@@ -101,8 +101,7 @@ def _load(task_id: int) -> TaskFacts:
 
 
 def _streams(task_id: int) -> dict[str, StreamFacts]:
-    rows = Stream.objects.filter(task_id=task_id).values_list("name", "id", "is_closed", "accepted_bytes")
-    found = {name: StreamFacts(*rest) for name, *rest in rows}
+    found = _known_streams(task_id)
     missing = [name for name in STREAMS if name not in found]
     if not missing:
         return found
@@ -113,4 +112,11 @@ def _streams(task_id: int) -> dict[str, StreamFacts]:
         ],
         ignore_conflicts=True,
     )
-    return {name: StreamFacts(*rest) for name, *rest in rows.all()}
+    return _known_streams(task_id)
+
+
+def _known_streams(task_id: int) -> dict[str, StreamFacts]:
+    return {
+        stream.name: StreamFacts(stream.pk, stream.is_closed, stream.accepted_bytes)
+        for stream in Stream.objects.filter(task_id=task_id)
+    }

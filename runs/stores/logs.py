@@ -99,13 +99,13 @@ def log_tail(stream_id: int, *, count: int) -> LinePage:
 
 
 def log_lines_from(stream_id: int, *, offset: int, most_bytes: int) -> LinePage:
-    """The lines after the byte ``offset``, up to about ``most_bytes`` of raw or of resolved text, at least one.
+    """The lines after the byte ``offset``, up to about ``most_bytes`` of resolved text, at least one.
 
-    An ``offset`` within a line means that line's beginning; one beyond the end, the end.
+    What follows an ``offset`` within a line counts as a line; an ``offset`` beyond the end is the end.
     """
     with LogReader(stream_id) as reader:
         first, start = reader.line_at(offset)
-        return reader.page(first, start, most_bytes=most_bytes)
+        return reader.page(first, max(start, min(offset, reader.size)), most_bytes=most_bytes)
 
 
 def log_delete(stream_id: int) -> None:
@@ -167,7 +167,7 @@ class LogReader:
                 break
             lines.append(text)
             position = end
-        at_end = position == self.index.tail_start
+        at_end = position >= self.index.tail_start
         tail = self._text(position, self.size, finished=False) if at_end and self.size > position else ""
         return LinePage(
             first_line=first_line,

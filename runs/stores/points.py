@@ -121,7 +121,7 @@ def _series(run_id: int, task_id: int, keys: Iterable[SeriesKey]) -> dict[Series
     return found
 
 
-def _summary(series: Series, last_step: float, last_at: float, values: Sequence[float]) -> tuple[object, ...]:
+def _summary(series: Series, last_step: float, last_at: float, values: Sequence[float]) -> tuple[float | None, ...]:
     finite = [value for value in values if math.isfinite(value)]
     low = min([*finite, *([] if series.min_value is None else [series.min_value])], default=None)
     high = max([*finite, *([] if series.max_value is None else [series.max_value])], default=None)
@@ -129,7 +129,7 @@ def _summary(series: Series, last_step: float, last_at: float, values: Sequence[
     return series.count + len(values), last_step, last_at, last, low, high, series.pk
 
 
-def _update(summaries: Sequence[tuple[object, ...]]) -> None:
+def _update(summaries: Sequence[tuple[float | None, ...]]) -> None:
     """One prepared statement for all; the ORM's bulk_update would build a CASE for each field and row."""
     table = connection.ops.quote_name(Series._meta.db_table)
     with connection.cursor() as cursor:
