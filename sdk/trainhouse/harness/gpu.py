@@ -34,8 +34,8 @@ class Gpus:
             self._devices = []
 
     def sample(self):
-        """``(name, value)`` pairs: ``gpu<i>_percent``, ``gpu<i>_memory_mb``, ``gpu<i>_power_w``. What a GPU does not tell
-        is left out."""
+        """``(name, value)`` pairs: ``gpu<i>_percent``, ``gpu<i>_memory_mb``, ``gpu<i>_power_w``. What a GPU does
+        not tell is left out."""
         values = []
         for index, device in self._devices:
             utilization, memory, milliwatts = _Utilization(), _Memory(), ctypes.c_uint()

@@ -6,7 +6,6 @@ It does nothing else and needs nobody: neither the harness's death nor the serve
 import os
 import signal
 import time
-import traceback
 
 from trainhouse.harness.files import json_write
 from trainhouse.harness.kernel import adopt_orphans
@@ -33,7 +32,7 @@ def guard_fork(task, guard_lock, harness_lock):
         os.close(harness_lock)
         _guard(task)
     except BaseException:
-        Words(task.spool("harness")).say("The guard failed.\n" + traceback.format_exc())
+        Words(task.spool("harness")).say_failure("The guard failed.")
     finally:
         os._exit(0)
 
@@ -81,7 +80,7 @@ def _script_fork(task, words):
             command = os.fsdecode(task.argv[0]) if task.argv else ""
             words.say("The command {!r} could not be started: {}.".format(command, error.strerror))
         except BaseException:
-            words.say("The script could not be started.\n" + traceback.format_exc())
+            words.say_failure("The script could not be started.")
         finally:
             os._exit(_CANNOT_START)
     return pid

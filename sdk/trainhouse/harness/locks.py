@@ -8,7 +8,8 @@ import time
 def lock_take(path, patience_s=0.3):
     """Takes the exclusive lock on ``path`` and returns its file descriptor, or None when somebody else holds it.
 
-    Whoever merely asks whether the lock is held has it for an instant (see ``lock_held``); ``patience_s`` outlasts that.
+    Whoever merely asks whether the lock is held has it for an instant (see ``lock_held``); ``patience_s`` outlasts
+    that.
     The lock is free again when every copy of the descriptor is closed, however its holders die.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,10 +1,9 @@
-"""What a harness does first: find out whether there is a script to start, one to watch, or only a spool to bring home."""
+"""What a harness does first: find out whether a script is to be started, watched, or only its spool brought home."""
 
 import os
 import signal
 import sys
 import time
-import traceback
 
 from trainhouse.harness.files import json_write
 from trainhouse.harness.guard import guard_fork
@@ -42,7 +41,7 @@ def main(arguments):
 
         return watch(task, words, started_here)
     except BaseException:
-        words.say("The harness failed; the script is not touched by this.\n" + traceback.format_exc())
+        words.say_failure("The harness failed; the script is not touched by this.")
         return _FAILED
 
 

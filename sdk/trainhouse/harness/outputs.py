@@ -4,6 +4,7 @@ import os
 import stat
 import time
 
+PART_SUFFIX = ".trainhouse-part"  # a file that the in-job API is still copying
 _EVERY_S = 2.0
 _SETTLED_S = 2.0
 _MOST_LISTED = 2000
@@ -73,7 +74,7 @@ class Outputs:
                         visited += 1
                         path = prefix + "/" + entry.name
                         facts = _facts(entry)
-                        if facts is None or not _is_utf8(entry.name):
+                        if facts is None or not _is_utf8(entry.name) or entry.name.endswith(PART_SUFFIX):
                             continue
                         if stat.S_ISDIR(facts.st_mode):
                             pending.append((path, entry.path))

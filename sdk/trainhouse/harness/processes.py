@@ -34,7 +34,7 @@ def process_table():
 
 
 def descendants(root, table=None):
-    """The living processes below ``root``, wherever their sessions and groups are; ``root`` itself is not among them."""
+    """The living processes below ``root``, whatever their session or group; ``root`` itself is not among them."""
     table = process_table() if table is None else table
     children = {}
     for process in table.values():

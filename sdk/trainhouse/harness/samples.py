@@ -36,8 +36,8 @@ class Sampler:
                     ("cpu_percent", 100.0 * used_s / (now - self._last_at)),
                     ("memory_mb", memory_bytes(processes) / _MEBIBYTE),
                     ("processes", len(processes)),
+                    *self._gpus.sample(),
                 ]
-                + self._gpus.sample()
             )
         self._cpu_s, self._last_at = cpu_s, now
         self._due_at = now + (_EARLY_EVERY_S if now - self._begun_at < _EARLY_FOR_S else _EVERY_S)

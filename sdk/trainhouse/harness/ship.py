@@ -80,7 +80,8 @@ class Shipper(threading.Thread):
             failures = failures + 1 if wait_s is None else 0
             if wait_s is None:
                 wait_s = min(_BACKOFF_MOST_S, _BACKOFF_FIRST_S * 2 ** min(failures - 1, 10)) * _jitter()
-            self._wait(wait_s)
+            if not self._finished():
+                self._wait(wait_s)
         self._spool.save()
         self._wire.close()
         text_write(self._done_path, "the server wants nothing more\n")
@@ -176,7 +177,7 @@ class Shipper(threading.Thread):
         header["segments"] = segments
         if exit_record is not None:
             header["exit"] = exit_record
-        return b"".join([json.dumps(header).encode("ascii"), b"\n"] + parts), sent, exit_record, outputs
+        return b"".join([json.dumps(header).encode("ascii"), b"\n", *parts]), sent, exit_record, outputs
 
     def _accept(self, accepted, sent):
         for name, (end, eof) in sent.items():
@@ -212,8 +213,8 @@ class Shipper(threading.Thread):
             except OSError as error:
                 self._can_punch = False
                 self._words.say(
-                    "This file system cannot give parts of a file back ({}): the spool keeps its size until the task is "
-                    "cleaned up.".format(error.strerror)
+                    "This file system cannot give parts of a file back ({}): the spool keeps its size until the task "
+                    "is cleaned up.".format(error.strerror)
                 )
 
     def _away(self, what):

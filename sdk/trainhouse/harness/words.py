@@ -17,3 +17,9 @@ class Words:
             os.write(self._descriptor, line.encode("utf-8", "backslashreplace"))
         except OSError:
             pass
+
+    def say_failure(self, sentence):
+        """Writes ``sentence`` and the traceback of the exception being handled."""
+        import traceback  # a hundredth of a second that only a failure has to pay
+
+        self.say(sentence + "\n" + traceback.format_exc())
