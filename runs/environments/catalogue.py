@@ -1,0 +1,60 @@
+"""The TensorFlow versions on offer, and what each of them needs. The data is ``catalogue.json``, newest first.
+
+A release is listed when its CPU and GPU requirements resolve on Linux x86_64 for every Python of its row, and a small
+Keras model trained, saved and wrote a summary with it. ``added`` are packages that the platform adds: TensorFlow 2.21
+no longer depends on tensorboard, without which ``tf.summary`` fails.
+"""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_DATA = Path(__file__).with_name("catalogue.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One row. ``pythons`` are minor versions such as ``3.11``; ``keras`` is the generation that ``tf.keras`` is."""
+
+    version: str
+    pythons: tuple[str, ...]
+    keras: int
+    added: tuple[str, ...]
+
+    def requirement(self, *, gpu: bool, machine: str) -> str:
+        """The framework as a package requirement. There are separate, smaller CPU wheels for x86_64 alone."""
+        if gpu:
+            return f"tensorflow[and-cuda]=={self.version}"
+        name = "tensorflow-cpu" if machine == "x86_64" else "tensorflow"
+        return f"{name}=={self.version}"
+
+
+def versions() -> tuple[str, ...]:
+    """All versions, newest first."""
+    return tuple(release.version for release in releases())
+
+
+def default_version(pythons: Collection[str] | None = None) -> str:
+    """The version for those who name none: the newest, or the newest that runs on one of ``pythons`` (minor versions;
+    empty when nothing does)."""
+    for release in releases():
+        if pythons is None or not set(pythons).isdisjoint(release.pythons):
+            return release.version
+    return ""
+
+
+def find(version: str) -> Release | None:
+    """The release of exactly this version."""
+    return next((release for release in releases() if release.version == version), None)
+
+
+@cache
+def releases() -> tuple[Release, ...]:
+    """Every row, newest first."""
+    rows = json.loads(_DATA.read_text())["releases"]
+    return tuple(
+        Release(version=row["version"], pythons=tuple(row["pythons"]), keras=row["keras"], added=tuple(row["added"]))
+        for row in rows
+    )

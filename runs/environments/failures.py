@@ -1,0 +1,142 @@
+"""Why uv failed, as a sentence that names the package. Written against the messages of uv 0.13.
+
+A message that is not recognised is shown as it is: nothing is hidden behind a general phrase.
+"""
+
+import re
+from collections.abc import Callable
+
+_NOT_FOUND = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")
+_NO_VERSION = re.compile(r"(?:Because |and )there (?:is|are) no versions? of ([^ ]+?)(?= and|,|$)")
+_ONLY_VERSIONS = re.compile(r"(?:Because |and )only (.+?) (?:is|are) available")
+_NO_WHEEL = re.compile(r"(?:Because |and )([^ ]+) has no (?:wheels|usable wheels|source distribution)[^,\n]*")
+_PYTHON = re.compile(r"(?:Because |and )the (?:requested|current) Python version \(([^)]*)\) does not satisfy")
+_DEPENDS_ON_PYTHON = re.compile(r"and ([^ ]+) depends on Python([^ ,]+)")
+_BUILD = re.compile(r"Failed to (?:build|download and build) `([^`]+)`")
+_FETCH = re.compile(r"Failed to fetch: `?([^`\s]+)")
+_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+ [^)]*)\)")
+_HASH = re.compile(r"Hash mismatch for `([^`]+)`")
+_MOST_CHARACTERS = 900
+_BUILD_LINES = 6
+
+
+def failure_sentence(output: str, *, what: str, code: int) -> str:
+    """The reason for which a command ended with ``code`` (negative: a signal) after saying ``output``. ``what`` names
+    the command's purpose, such as "Installing the packages"."""
+    if code < 0:
+        return f"{what} was ended by signal {-code}: the machine may be out of memory, or somebody ended it."
+    for recognised in _RECOGNISED:
+        sentence = recognised(output)
+        if sentence:
+            return _cut(sentence)
+    return _cut(f"{what} failed with exit code {code}: {_error(output) or 'it said nothing.'}")
+
+
+def _disk_full(output: str) -> str:
+    if "No space left on device" not in output and "Disk quota exceeded" not in output:
+        return ""
+    return "The disk of the machine that builds is full. Ask an administrator to free some space, then submit again."
+
+
+def _build_failed(output: str) -> str:
+    match = _BUILD.search(output)
+    if match is None:
+        return ""
+    said = [line.strip() for line in _indented(output) if line.strip()]
+    hints = re.findall(r"^hint: (.*(?:\n[^\n:]+)*)", output, re.MULTILINE)
+    useful = [_joined(hint) for hint in hints if not hint.startswith("Build failures usually")]
+    reason = " ".join(useful) or " ".join(said[-_BUILD_LINES:]) or _error(output)
+    return f"The package {match[1]} has no wheel for this Python and could not be built from its source: {reason}"
+
+
+def _unreachable(output: str) -> str:
+    match = _FETCH.search(output)
+    if match is None:
+        return ""
+    status = _STATUS.search(output)
+    if status is not None:
+        return f"The package index answered {match[1]} with {status[1]}. Ask an administrator to check its settings."
+    causes = re.findall(r"cause: (.+)", output)
+    return f"The package index cannot be reached at {match[1]}: {causes[-1] if causes else 'no answer'}."
+
+
+def _unknown_package(output: str) -> str:
+    match = _NOT_FOUND.search(output)
+    if match is None:
+        return ""
+    return f"The package index has no package {match[1]!r}. Check its spelling under pip packages."
+
+
+def _wrong_python(output: str) -> str:
+    match, package = _PYTHON.search(output), _DEPENDS_ON_PYTHON.search(output)
+    if match is None or package is None:
+        return ""
+    return f"The package {package[1]} needs Python {package[2]}, and this environment has {match[1]}. Ask for another version of it."
+
+
+def _no_wheel(output: str) -> str:
+    match = _NO_WHEEL.search(output)
+    if match is None:
+        return ""
+    hints = [_joined(hint) for hint in re.findall(r"^hint: (.*(?:\n[^\n:]+)*)", output, re.MULTILINE)]
+    return f"The package {match[1]} cannot be installed on this Python and machine. {' '.join(hints) or _cause(output)}"
+
+
+def _no_version(output: str) -> str:
+    match = _NO_VERSION.search(output)
+    if match is None or " depends on " in _cause(output):
+        return ""
+    return f"The package index has no version that fits {match[1]}. {_cause(output)}"
+
+
+def _conflict(output: str) -> str:
+    if "No solution found" not in output:
+        return ""
+    return f"The packages do not fit together. {_cause(output)}"
+
+
+def _hash_mismatch(output: str) -> str:
+    match = _HASH.search(output)
+    if match is None:
+        return ""
+    return f"What the package index gave for {match[1]} is not what it announced (another SHA-256). Submit again."
+
+
+#: In the order in which they are asked: what goes wrong with the machine explains the rest.
+_RECOGNISED: tuple[Callable[[str], str], ...] = (
+    _disk_full,
+    _hash_mismatch,
+    _build_failed,
+    _unreachable,
+    _unknown_package,
+    _wrong_python,
+    _no_wheel,
+    _no_version,
+    _conflict,
+)
+
+
+def _cause(output: str) -> str:
+    """The text behind the first ``cause:``, with its continuation lines."""
+    match = re.search(r"cause: (.+(?:\n {4,}\S.*)*)", output)
+    return _joined(match[1]) if match else ""
+
+
+def _error(output: str) -> str:
+    """Everything from the last ``error:`` on."""
+    at = output.rfind("error: ")
+    return _joined(output[at + 7 :] if at >= 0 else output[-_MOST_CHARACTERS:])
+
+
+def _indented(output: str) -> list[str]:
+    """What a failing build backend printed: uv indents it, under ``[stdout]`` and ``[stderr]``."""
+    lines = output[output.rfind("Failed to ") :].splitlines()
+    return [line for line in lines if line.startswith("    ") and line.strip() not in ("[stdout]", "[stderr]")]
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cut(sentence: str) -> str:
+    return sentence if len(sentence) <= _MOST_CHARACTERS else f"{sentence[: _MOST_CHARACTERS - 1]}…"

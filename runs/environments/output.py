@@ -1,0 +1,98 @@
+"""What a build says, on its way into the environment's stream.
+
+Commands hand over bytes in any pieces. Passwords are taken out line by line, which is why a line is held back until
+it is whole, or longer than any line that is worth waiting for.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from runs.live.doorbell import ring_environment
+from runs.models import Environment, Stream
+from runs.states import StreamKind
+from runs.stores.logs import log_write
+
+STREAM_NAME = "build"
+LONGEST_LINE_BYTES = 16 * 1024
+
+#: So much of the end of a command's output is kept, to find out why it failed.
+KEPT_BYTES = 64 * 1024
+
+_USER_INFO = re.compile(rb"(?<=://)[^/\s@'\"`]+(?=@)")
+_SECRET_VARIABLE = re.compile(r"PASSWORD|TOKEN|SECRET", re.IGNORECASE)
+_SHORTEST_SECRET = 4
+
+
+class BuildOutput:
+    """The stream of one build. ``environ`` holds the variables whose secrets must not appear."""
+
+    def __init__(self, environment: Environment, *, environ: Mapping[str, str]) -> None:
+        self._environment_id = environment.pk
+        self._secrets = [
+            value.encode()
+            for name, value in environ.items()
+            if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET
+        ]
+        self._stream = Stream.objects.filter(environment=environment, name=STREAM_NAME).first()
+        if self._stream is None:
+            self._stream = Stream.objects.create(environment=environment, name=STREAM_NAME, kind=StreamKind.LOG)
+        Stream.objects.filter(pk=self._stream.pk).update(is_closed=False)
+
+    def say(self, sentence: str) -> None:
+        """Writes a line of the platform's own."""
+        self._write(f"{sentence}\n".encode())
+
+    def reader(self, *, each_line: Callable[[str], bool] = lambda line: True) -> "CommandOutput":
+        """For one command. ``each_line`` gets every whole line as text and says whether it belongs into the log."""
+        return CommandOutput(self, each_line)
+
+    def masked(self, line: bytes) -> bytes:
+        """``line`` without user names and passwords in addresses, and without the values of secret variables."""
+        line = _USER_INFO.sub(b"***", line)
+        for secret in self._secrets:
+            line = line.replace(secret, b"***")
+        return line
+
+    def close(self) -> None:
+        """Nothing more comes for now; a later build of the same environment opens the stream again."""
+        Stream.objects.filter(pk=self._stream.pk).update(is_closed=True)
+        ring_environment(self._environment_id)
+
+    def _write(self, data: bytes) -> None:
+        log_write(self._stream.pk, data)
+        ring_environment(self._environment_id)
+
+
+class CommandOutput:
+    """Takes one command's output (``write``) and keeps its masked end (``tail``)."""
+
+    def __init__(self, output: BuildOutput, each_line: Callable[[str], bool]) -> None:
+        self._output = output
+        self._each_line = each_line
+        self._held = b""
+        self._kept = b""
+
+    def write(self, data: bytes) -> None:
+        """A piece of output as it comes."""
+        *lines, self._held = (self._held + data).split(b"\n")
+        if len(self._held) > LONGEST_LINE_BYTES:
+            lines, self._held = [*lines, self._held], b""
+        self._take(lines)
+
+    def finish(self) -> None:
+        """The command has ended: what was held back is a line too."""
+        if self._held:
+            self._take([self._held])
+            self._held = b""
+
+    @property
+    def tail(self) -> str:
+        """The end of what went into the log."""
+        return self._kept.decode("utf-8", "replace")
+
+    def _take(self, lines: list[bytes]) -> None:
+        masked = [self._output.masked(line) for line in lines]
+        shown = b"".join(line + b"\n" for line in masked if self._each_line(line.decode("utf-8", "replace")))
+        if shown:
+            self._kept = (self._kept + shown)[-KEPT_BYTES:]
+            self._output._write(shown)

@@ -1,0 +1,91 @@
+"""From a run's spec to the row of its environment."""
+
+import hashlib
+import json
+from typing import Any
+
+from django.utils import timezone
+
+from compute.backends.base import ComputeBackend
+from compute.models import ComputeTarget
+from runs.environments.catalogue import Release, default_version, find, versions
+from runs.environments.interpreters import Interpreter, interpreter_choose
+from runs.environments.packages import Packages, packages_of, release_for
+from runs.environments.realised import environment_is_intact
+from runs.errors import EnvironmentFailed
+from runs.models import Environment
+from runs.spec import RunSpec
+from runs.states import EnvironmentState
+
+SCHEMA_VERSION = 1
+
+
+def environment_request(spec: RunSpec, target: ComputeTarget, backend: ComputeBackend) -> Environment:
+    """The environment that ``spec`` needs on ``target``, ordered unless it is there.
+
+    To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so is
+    a READY one that is damaged; everything else is left as it is. Two processes get the same row. May block for some
+    seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no package line fits.
+    """
+    canonical = environment_spec(spec, backend)
+    environment, made = Environment.objects.get_or_create(
+        target=target,
+        digest=spec_digest(canonical),
+        defaults={"spec": canonical, "python_version": canonical["python"]["version"]},
+    )
+    if not made and _has_to_be_built_again(environment):
+        Environment.objects.filter(pk=environment.pk, state=environment.state).update(
+            state=EnvironmentState.REQUESTED, state_since=timezone.now(), error="", progress={}
+        )
+    Environment.objects.filter(pk=environment.pk).update(last_used_at=timezone.now())
+    environment.refresh_from_db()
+    return environment
+
+
+def environment_spec(spec: RunSpec, backend: ComputeBackend) -> dict[str, Any]:
+    """The canonical description of the environment: the same needs have the same one, however they are written."""
+    release = release_for(spec.pip_packages, _release(spec.framework_version))
+    interpreter = interpreter_choose(backend, release.pythons, wanted_by=f"TensorFlow {release.version}")
+    packages = packages_of(spec.pip_packages, release, gpu=spec.use_gpu, machine=interpreter.machine)
+    return _described(packages, release, interpreter, gpu=spec.use_gpu)
+
+
+def spec_digest(canonical: dict[str, Any]) -> str:
+    """The SHA-256 of a canonical description."""
+    text = json.dumps(canonical, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def spec_packages(canonical: dict[str, Any]) -> list[str]:
+    """Every requirement of a canonical description, as it goes to the resolver."""
+    return [*canonical["framework"]["requirements"], *canonical["added"], *canonical["packages"]]
+
+
+def _release(version: str) -> Release:
+    release = find(version or default_version())
+    if release is None:
+        raise EnvironmentFailed(
+            f"TensorFlow {version} is not in the catalogue. Known versions: {', '.join(versions())}."
+        )
+    return release
+
+
+def _described(packages: Packages, release: Release, interpreter: Interpreter, *, gpu: bool) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA_VERSION,
+        "framework": {
+            "version": release.version,
+            "requirements": list(packages.framework),
+            "pinned_by": "user" if packages.framework_pinned else "platform",
+        },
+        "added": list(packages.added),
+        "packages": list(packages.asked),
+        "python": interpreter.identity,
+        "gpu": gpu,
+    }
+
+
+def _has_to_be_built_again(environment: Environment) -> bool:
+    if environment.state == EnvironmentState.FAILED:
+        return True
+    return environment.state == EnvironmentState.READY and not environment_is_intact(environment)

@@ -1,0 +1,59 @@
+"""What a build runs, and with which variables.
+
+The user that builds cannot read the server's own installation in general, so uv is copied once into
+``<data folder>/tools``.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import uv
+from django.conf import settings
+
+
+def uv_program() -> Path:
+    """The uv binary that builds run, copied from the server's own when missing. Safe against another process."""
+    tools = settings.DATA_DIR / "tools"
+    program: Path = tools / f"uv-{version('uv')}"
+    if program.exists():
+        return program
+    tools.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=tools)
+    try:
+        with os.fdopen(handle, "wb") as copy, open(uv.find_uv_bin(), "rb") as original:
+            shutil.copyfileobj(original, copy)
+            os.fchmod(copy.fileno(), 0o755)
+        os.replace(name, program)
+    finally:
+        Path(name).unlink(missing_ok=True)
+    return program
+
+
+def uv_cache() -> Path:
+    """uv's cache, on the file system of the environments so that files can be hardlinked, and the build user's own."""
+    path: Path = settings.DATA_DIR / "build" / "cache" / "uv"
+    return path
+
+
+def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of every step, for a server whose own variables are ``environ``.
+
+    The backend lets an administrator's UV_ variables, proxies and certificates through. uv does not read pip's
+    variables, so an index that is named for pip alone is said again in uv's words.
+    """
+    said = {
+        "UV_CACHE_DIR": str(uv_cache()),
+        "UV_LINK_MODE": "hardlink",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        "NO_COLOR": "1",
+    }
+    if "PIP_INDEX_URL" in environ and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environ.keys():
+        said["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
+    if "PIP_EXTRA_INDEX_URL" in environ and not {"UV_INDEX", "UV_EXTRA_INDEX_URL"} & environ.keys():
+        said["UV_INDEX"] = " ".join(environ["PIP_EXTRA_INDEX_URL"].split())
+    return said
