@@ -32,6 +32,7 @@ PARTS: dict[str, tuple[Callable[[], bool], str]] = {
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(part, ...): what the test cannot do without: " + ", ".join(PARTS))
+    Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
 
 
 def pytest_unconfigure() -> None:
@@ -45,6 +46,15 @@ def _needed_parts(request: pytest.FixtureRequest) -> None:
             is_here, words = PARTS[name]
             if not is_here():
                 missing(words)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_stores(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No logs and no remembered tasks of the test before: a database that is rolled back gives the same ids again."""
+    monkeypatch.setattr("runs.ingest.facts._kept", {})
+    monkeypatch.setattr("runs.ingest.facts._heartbeats", {})
+    yield
+    shutil.rmtree(settings.DATA_DIR / "logs", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

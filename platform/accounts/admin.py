@@ -47,9 +47,7 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):
         people = queryset.filter(is_active=True)
         links = [(person, request.build_absolute_uri(signin_link_create(person))) for person in people]
         context = {**self.admin_site.each_context(request), "title": "Sign-in links", "links": links}
-        response = TemplateResponse(request, "admin/accounts/signin_links.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "admin/accounts/signin_links.html", context)
 
     @admin.action(description="Close the account", permissions=["change"])
     def close_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -25,8 +25,8 @@ PRELOADED = (
     "runs.api.ingest",
     "runs.consumers",
     "runs.tasks",
-    "uvicorn.protocols.http.httptools_impl",
-    "uvicorn.protocols.websockets.websockets_impl",
+    "uvicorn.protocols.http.auto",
+    "uvicorn.protocols.websockets.auto",
     "uvloop",
     "whitenoise.storage",
 )

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from accounts.models import User
 from config.up.errors import StartRefused
-from runs.errors import RunsError, SpecProblems
+from runs.errors import SpecProblems
 from runs.models import Run
 from runs.services import run_submit
 from runs.snapshots import snapshot_from_folder

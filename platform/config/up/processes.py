@@ -1,8 +1,8 @@
 """The family of processes behind one command: forked, watched, started again, and ended in order.
 
 The parent has imported everything and opened nothing before it forks, so that its children share its memory and a
-restart is a fork, not a start. It has one thread and blocks its signals: it learns of a child's end, a wish to stop or a
-part that is ready from ``sigtimedwait`` alone, so that no handler can interrupt anything.
+restart is a fork, not a start. It has one thread and blocks its signals: it learns of a child's end, a wish to stop or
+a part that is ready from ``sigtimedwait`` alone, so that no handler can interrupt anything.
 """
 
 import ctypes

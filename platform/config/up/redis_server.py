@@ -18,6 +18,9 @@ from config.up.errors import StartRefused
 #: The longest path of a unix socket in bytes: ``sun_path`` holds 108 with its final zero (unix(7)).
 SOCKET_PATH_MAX = 107
 
+#: Its own words, in its folder of the data folder: some lines a start.
+LOG_NAME = "redis.log"
+
 
 def redis_command(*, data_dir: Path, runtime_dir: Path) -> list[str]:
     """The command line of the embedded server, its folders made. Raises StartRefused.
@@ -36,6 +39,7 @@ def redis_command(*, data_dir: Path, runtime_dir: Path) -> list[str]:
         "--save": "",
         "--daemonize": "no",
         "--loglevel": "warning",
+        "--logfile": str(folder / LOG_NAME),
     }
     return [str(redis_binary()), *(word for option in options.items() for word in option)]
 
@@ -107,7 +111,7 @@ def wait_until_ready(path: Path, *, is_alive: Callable[[], bool], timeout_s: flo
     deadline = time.monotonic() + timeout_s
     while not answers(path):
         if not is_alive():
-            raise StartRefused("The embedded Redis ended while it started; its own words are above.")
+            raise StartRefused(f"The embedded Redis ended while it started; see redis/{LOG_NAME} in the data folder.")
         if time.monotonic() > deadline:
             raise StartRefused(f"The embedded Redis did not answer at {path} within {timeout_s:.0f} s.")
         time.sleep(0.01)
