@@ -8,6 +8,7 @@ import functools
 import json
 import uuid
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
@@ -35,6 +36,7 @@ BATCH_FILES = 200
 BATCH_BYTES = 8 * 1024 * 1024
 
 View = Callable[..., HttpResponse]
+Kind = TypeVar("Kind", dict[str, Any], list[Any])
 
 
 def answers_json(view: View) -> View:
@@ -135,7 +137,7 @@ def _own(request: HttpRequest, upload_id: uuid.UUID) -> Upload:
     return get_object_or_404(Upload, pk=upload_id, owner=request.user)
 
 
-def _json(content: bytes, kind: type, what: str) -> "dict | list":  # type: ignore[type-arg]
+def _json(content: bytes, kind: type[Kind], what: str) -> Kind:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -9,7 +9,6 @@ import fcntl
 import logging
 import os
 import shutil
-import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -39,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 #: A build ends before its job would be ended, so that it can say why.
 DEADLINE_S = BUILD_TIMEOUT_S - 120.0
+REMOVE_WITHIN_S = 10.0
 
 
 def environment_build(environment_id: int) -> Environment:
@@ -116,13 +116,14 @@ class _Build:
         except Exception as error:
             self._fault(error)
         finally:
+            shutil.rmtree(self._handed_over, ignore_errors=True)
             self.output.close()
 
     def _steps(self) -> None:
         spec = self.environment.spec
         self.progress.say("resolve", "Resolving the packages")
-        self._remove()
         interpreter = interpreter_same(self.backend, spec["python"])
+        self._remove()
         self.output.say(f"Python {interpreter.version} at {interpreter.path}")
         self._introduce()
         lock = self._resolve(interpreter.path)
@@ -177,7 +178,6 @@ class _Build:
                 what="Installing the packages",
                 each_line=each_line,
             )
-        shutil.rmtree(Path(locked).parent)
 
     def _command(self, words: list[str], *, what: str, each_line: Callable[[str], bool] = lambda line: True) -> None:
         """Runs uv; its output goes to the stream. Raises EnvironmentFailed with the reason when it fails."""
@@ -194,26 +194,35 @@ class _Build:
 
     def _hand_over(self, name: str, text: str) -> str:
         """A file that builds can read and cannot change; the server never writes below a folder of theirs."""
-        folder = settings.DATA_DIR / "tools" / "builds" / self.environment.digest
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path = folder / name
+        self._handed_over.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path = self._handed_over / name
         path.write_text(text)
         path.chmod(0o644)
         return str(path)
+
+    @property
+    def _handed_over(self) -> Path:
+        folder: Path = settings.DATA_DIR / "tools" / "builds" / self.environment.digest
+        return folder
 
     def _remove(self) -> None:
         """Removes what an earlier build left at this path, sealed or not."""
         if not self.path.exists():
             return
         self.output.say("Removing what an earlier build left")
-        if os.geteuid() != 0:
-            for folder, _, _ in os.walk(self.path):
-                os.chmod(folder, stat.S_IRWXU)
-        shutil.rmtree(self.path)
+        give_up_at = time.monotonic() + REMOVE_WITHIN_S
+        while True:
+            try:
+                self.backend.unseal_and_remove(self.path)
+                return
+            except OSError:
+                # The commands of a builder that was killed die a moment after it, and may still be writing.
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.2)
 
     def _fail(self, sentence: str) -> None:
         self.output.say(f"Failed: {sentence}")
-        shutil.rmtree(settings.DATA_DIR / "tools" / "builds" / self.environment.digest, ignore_errors=True)
         self._write(state=EnvironmentState.FAILED, error=sentence)
 
     def _fault(self, error: Exception) -> None:

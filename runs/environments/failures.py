@@ -71,7 +71,10 @@ def _wrong_python(output: str) -> str:
     match, package = _PYTHON.search(output), _DEPENDS_ON_PYTHON.search(output)
     if match is None or package is None:
         return ""
-    return f"The package {package[1]} needs Python {package[2]}, and this environment has {match[1]}. Ask for another version of it."
+    return (
+        f"The package {package[1]} needs Python {package[2]}, and this environment has {match[1]}. "
+        "Ask for another version of it."
+    )
 
 
 def _no_wheel(output: str) -> str:

@@ -79,8 +79,8 @@ def interpreter_choose(backend: ComputeBackend, pythons: Sequence[str], *, wante
     looked = f"Found, but the user that builds cannot run it: {', '.join(tried)}." if tried else "None was found."
     wanted = " or ".join(pythons)
     raise EnvironmentFailed(
-        f"{wanted_by} needs Python {wanted} on the machine, in {', '.join(PLACES[:2])} or another usual place. {looked} "
-        f"Install one for everybody, for example Debian's package python{pythons[-1]} or python3 "
+        f"{wanted_by} needs Python {wanted} on the machine, in {', '.join(PLACES[:2])} or another usual place. "
+        f"{looked} Install one for everybody, for example Debian's package python{pythons[-1]} or python3 "
         "(apt-get install python3), and submit again."
     )
 
@@ -128,5 +128,7 @@ def _probe(backend: ComputeBackend, path: Path) -> Interpreter | None:
         code = command.run(output=answer.extend, timeout_s=PROBE_TIMEOUT_S)
         facts = json.loads(answer.splitlines()[-1]) if code == 0 else None
         return None if facts is None else Interpreter(**{**facts, "path": Path(facts["path"])})
+    except PermissionError as error:
+        raise EnvironmentFailed(str(error)) from error  # no build at all can run here; the backend says why
     except (OSError, TimeoutError, ValueError, IndexError, TypeError, KeyError):
         return None

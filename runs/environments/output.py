@@ -33,9 +33,9 @@ class BuildOutput:
             for name, value in environ.items()
             if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET
         ]
-        self._stream = Stream.objects.filter(environment=environment, name=STREAM_NAME).first()
-        if self._stream is None:
-            self._stream = Stream.objects.create(environment=environment, name=STREAM_NAME, kind=StreamKind.LOG)
+        self._stream, _ = Stream.objects.get_or_create(
+            environment=environment, name=STREAM_NAME, defaults={"kind": StreamKind.LOG}
+        )
         Stream.objects.filter(pk=self._stream.pk).update(is_closed=False)
 
     def say(self, sentence: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from django.db import connection
+from django.db import DatabaseError, connection
 
 from runs.live.doorbell import ring_environment
 from runs.models import Environment
@@ -98,7 +98,8 @@ class Downloads:
         try:
             while not self._over.wait(INTERVAL_S):
                 if self._sizes:
-                    self._say()
+                    with suppress(DatabaseError):  # it is only for show
+                        self._say()
         finally:
             connection.close()
 
