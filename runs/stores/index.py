@@ -1,6 +1,6 @@
 """The line index of a log: where every 256th line begins, in a file beside it.
 
-A header (bytes indexed, newlines among them, where the line after the last of them begins, and a checksum), then one
+A header (bytes indexed, newlines among them, where the line after the last of them begins, checksums), then one
 u64 for each 256 lines. It is extended from what its header says, so each byte of the log is looked at once, newlines
 or not. Everything in it can be had again from the log: an index that is lost, torn, or not this log's is made anew.
 """
@@ -17,7 +17,7 @@ from zlib import crc32
 
 EVERY_LINES = 256
 
-_HEADER = struct.Struct("<8sQQQI")
+_HEADER = struct.Struct("<8sQQQII")
 _MAGIC = b"thlines1"
 _CHUNK_BYTES = 1024 * 1024
 
@@ -76,26 +76,22 @@ class LineIndex:
         raw = os.pread(file, _HEADER.size, 0)
         if len(raw) != _HEADER.size:
             return empty
-        magic, indexed_bytes, line_count, tail_start, checksum = _HEADER.unpack(raw)
+        magic, indexed_bytes, line_count, tail_start, marks_checksum, checksum = _HEADER.unpack(raw)
         if magic != _MAGIC or checksum != crc32(raw[:-4]) or indexed_bytes > os.fstat(handle).st_size:
             return empty
         marks = array("Q")
         wanted = (line_count // EVERY_LINES + 1) * marks.itemsize
         saved = os.pread(file, wanted, _HEADER.size)
-        if len(saved) != wanted:
+        if len(saved) != wanted or crc32(saved) != marks_checksum:
             return empty
         marks.frombytes(saved)
         index = cls(indexed_bytes, line_count, tail_start, marks)
         return (index, len(marks)) if index._fits(handle) else empty
 
     def _fits(self, handle: int) -> bool:
-        """Whether the marks rise, and the last mark and the tail stand behind newlines of this log."""
+        """Whether the last mark and the tail stand behind newlines of this log: an index of another one fails here."""
         ends = (self.marks[-1], self.tail_start)
-        if self.marks[0] != 0 or not self.marks[-1] <= self.tail_start <= self.indexed_bytes:
-            return False
-        if any(end and os.pread(handle, 1, end - 1) != b"\n" for end in ends):
-            return False
-        return all(map(int.__lt__, self.marks, self.marks[1:]))
+        return all(end == 0 or os.pread(handle, 1, end - 1) == b"\n" for end in ends)
 
     def _extend(self, handle: int, size: int) -> None:
         """Looks at the bytes between ``indexed_bytes`` and ``size``."""
@@ -139,7 +135,8 @@ class LineIndex:
         """Marks first, header last: a crash in between leaves marks that the old header does not count."""
         new = self.marks[saved_marks:]
         os.pwrite(file, new.tobytes(), _HEADER.size + saved_marks * self.marks.itemsize)
-        head = _HEADER.pack(_MAGIC, self.indexed_bytes, self.line_count, self.tail_start, 0)[:-4]
+        facts = (self.indexed_bytes, self.line_count, self.tail_start, crc32(self.marks.tobytes()))
+        head = _HEADER.pack(_MAGIC, *facts, 0)[:-4]
         os.pwrite(file, head + struct.pack("<I", crc32(head)), 0)
 
 

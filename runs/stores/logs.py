@@ -1,6 +1,6 @@
 """Logs: one append-only file of raw bytes a stream. Its size is the truth, the byte offset the only cursor.
 
-``DATA_DIR/logs/<shard>/<stream id>.log``, with the line index beside it as ``.lines`` (see ``runs.stores.index``).
+``DATA_DIR/logs/<stream id mod 256>/<stream id>.log``, with the line index beside it as ``.lines`` (see ``runs.stores.index``).
 Writers of one stream, in whatever process, take turns by a lock on the file. A write that is cut short by a crash
 leaves a beginning of its bytes, which counts as received; the sender goes on from there.
 """
@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
@@ -40,7 +39,7 @@ class LinePage:
 
 def log_path(stream_id: int) -> Path:
     """The file of a stream. It appears with the first byte."""
-    return _shard(str(settings.DATA_DIR), stream_id % 256) / f"{int(stream_id)}.log"
+    return Path(settings.DATA_DIR) / "logs" / f"{stream_id % 256:02x}" / f"{int(stream_id)}.log"
 
 
 def log_size(stream_id: int) -> int:
@@ -216,7 +215,13 @@ class LogReader:
 @contextmanager
 def _locked(stream_id: int) -> Iterator[tuple[int, int]]:
     """The stream's file, ours alone for the moment, and its size."""
-    handle = os.open(log_path(stream_id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = log_path(stream_id)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        _make_shard(path.parent)
+        handle = os.open(path, flags, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle, os.fstat(handle).st_size
@@ -235,11 +240,7 @@ def _write(handle: int, stream_id: int, start: int, data: memoryview) -> int:
     return position
 
 
-@lru_cache(maxsize=1024)
-def _shard(data_dir: str, number: int) -> Path:
+def _make_shard(folder: Path) -> None:
     """One of 256 folders, so that none grows too large to list."""
-    path = Path(data_dir) / "logs"
-    path.mkdir(mode=0o700, exist_ok=True)
-    path = path / f"{number:02x}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    return path
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
