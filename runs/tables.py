@@ -13,7 +13,7 @@ from runs.models import Run
 from runs.selectors.run import progress_of
 from runs.templatetags.look import duration, moment, run_time
 
-_NOTHING = format_html('<span class="muted" aria-label="{}">{}</span>', "none", "–")
+_NOTHING = format_html('<span class="muted nothing" aria-hidden="true">{}</span>', "–")
 _MOST_TAGS = 4
 
 

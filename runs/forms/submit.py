@@ -256,6 +256,11 @@ class SubmitForm(forms.Form):
         return list(Experiment.objects.filter(owner=self.user).values_list("name", flat=True)[:200])
 
     @property
+    def package_count(self) -> int:
+        """How many packages are named."""
+        return len(package_lines(self["pip_packages"].value() or ""))
+
+    @property
     def shown_version(self) -> str:
         """The chosen TensorFlow version in the words of its option."""
         chosen = self["framework_version"].value() or ""
@@ -271,10 +276,11 @@ class SubmitForm(forms.Form):
 
     @property
     def command(self) -> str:
-        """The command line, quoted as a shell would want it."""
+        """The command line as a shell would want it: quoted, a parameter a line."""
         rows = [row for row in self.parameter_rows if not row.is_blank]
         script = str(self["entry_script"].value() or "")
-        return shlex.join(["python", script, *RunSpec(script_params=tuple((r.name, r.value) for r in rows)).argv])
+        words = [RunSpec(script_params=((row.name, row.value),)).argv for row in rows]
+        return " \\\n    ".join(shlex.join(line) for line in [("python", script), *words])
 
     @property
     def failures(self) -> list[tuple[str, str, str]]:

@@ -42,7 +42,7 @@ def preflight(target: ComputeTarget, spec: RunSpec) -> Preflight:
     elif outcome.never:
         verdict = "can never start here"
     else:
-        verdict = "will wait for a free slot"
+        verdict = "will wait until it is free"
     return Preflight(
         target=target,
         asks="1 GPU" if spec.use_gpu else "1 CPU slot",

@@ -35,7 +35,7 @@ def run_new(request: HttpRequest) -> HttpResponse:
 def run_place(request: HttpRequest) -> HttpResponse:
     """What the chosen target has free, as a fragment."""
     spec = RunSpec(compute_target=request.GET.get("compute_target", ""), use_gpu="use_gpu" in request.GET)
-    return render(request, "runs/_place.html", {"preflight": _preflight(request, spec)})
+    return render(request, "runs/_place_answer.html", {"preflight": _preflight(request, spec)})
 
 
 @require_POST

@@ -1,9 +1,11 @@
-/* The command line as the rows stand, quoted as a shell would want it (the same rule as Python's shlex.quote). */
+/* The command line as the rows stand, as a shell would want it: quoted by the rule of Python's shlex.quote, a parameter
+   a line. */
 
-const SAFE = /^[\w@%+=:,./-]+$/;
+const SAFE = /^[a-zA-Z0-9_@%+=:,./-]+$/;
 
-export const quote = (word) => (SAFE.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+const quote = (word) => (SAFE.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
 
-export const argv = (pairs) => pairs.flatMap(({ name, value }) => (value === "" ? [name] : [name, value]));
-
-export const commandLine = (script, pairs) => ["python", script, ...argv(pairs)].map(quote).join(" ");
+export const commandLine = (script, pairs) =>
+  [["python", script], ...pairs.map(({ name, value }) => (value === "" ? [name] : [name, value]))]
+    .map((words) => words.map(quote).join(" "))
+    .join(" \\\n    ");

@@ -39,7 +39,14 @@ startSource(form, {
   },
 });
 
+const showPackages = () => {
+  const lines = field("pip_packages").value.split("\n").map((line) => line.trim());
+  const count = lines.filter((line) => line && !line.startsWith("#")).length;
+  summary("pip_packages").textContent = count || "none added";
+};
+
 form.addEventListener("rows:change", showCommand);
+field("pip_packages").addEventListener("input", showPackages);
 field("entry_script").addEventListener("input", showCommand);
 ["framework_version", "compute_target"].forEach((name) => {
   field(name).addEventListener("change", () => showChoice(name));
