@@ -1,5 +1,7 @@
 """The database's configuration from one address: SQLite by default, PostgreSQL by ``DATABASE_URL``."""
 
+import contextlib
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +33,7 @@ def from_url(url: str, *, default_path: Path) -> dict[str, object]:
 
 def sqlite(path: Path) -> dict[str, object]:
     """SQLite for several processes: write-ahead log, write locks taken at once and waited for."""
+    _keep_private(path)
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(path),
@@ -42,3 +45,16 @@ def sqlite(path: Path) -> dict[str, object]:
         },
         "CONN_MAX_AGE": None,
     }
+
+
+def _keep_private(path: Path) -> None:
+    """Makes the file, if need be, for its owner alone; SQLite gives its log and its index the same rights.
+
+    A file that is somebody else's, or a folder that is not there yet, is for the first connection to complain about.
+    """
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(handle, 0o600)
+        finally:
+            os.close(handle)

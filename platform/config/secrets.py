@@ -7,6 +7,7 @@ import socket
 import tempfile
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config.env import Env, SettingError
 
@@ -82,8 +83,8 @@ def allowed_hosts(env: Env) -> list[str]:
     """The configured names, or, without any, those by which this machine is usually called."""
     if env.allowed_hosts:
         return list(env.allowed_hosts)
-    host = f"[{env.host}]" if ":" in env.host else env.host
-    return ["localhost", "127.0.0.1", "[::1]", host, socket.gethostname()]
+    names = [urlsplit(public_url(env)).hostname or "", env.host, socket.gethostname()]
+    return ["localhost", "127.0.0.1", "[::1]", *(f"[{name}]" if ":" in name else name for name in names)]
 
 
 def _write_once(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import redis
+
 from config.up.errors import StartRefused
 from config.up.redis_server import answers, prepare_runtime_dir, redis_binary, redis_command, socket_path
 
