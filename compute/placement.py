@@ -100,8 +100,11 @@ def _match(groups: Sequence[Sequence[TaskRequest]], capacities: Sequence[Need]) 
 
     if not all(settle(group, set()) for group in range(len(groups))):
         return None
-    nodes = {group: node for node, group in taken_by.items()}
-    return [nodes[group] for group in range(len(groups))]
+    # Groups of equal need could stand in for each other: the earlier one gets the earlier node.
+    nodes_for: dict[Need, list[int]] = {}
+    for node in sorted(taken_by):
+        nodes_for.setdefault(_need(groups[taken_by[node]]), []).append(node)
+    return [nodes_for[_need(group)].pop(0) for group in groups]
 
 
 def _assign(group: Sequence[TaskRequest], node: NodeFact) -> dict[str, Assignment]:
@@ -137,12 +140,16 @@ def _busy_reasons(groups: Sequence[Sequence[TaskRequest]], inventory: Inventory)
         else:
             reasons.append(_busy_reason(node, needs))
     if with_room:
-        reasons.insert(0, f"This run needs {_count(len(groups), 'node')} at once; {with_room} of them have room now.")
+        have = "has" if with_room == 1 else "have"
+        nodes = _count(len(groups), "node")
+        reasons.insert(0, f"This run needs {nodes} at once; {with_room} {have} room for a part of it now.")
     return tuple(reasons)
 
 
 def _busy_reason(node: NodeFact, needs: Sequence[Need]) -> str:
-    kind = SlotKind.GPU if any(need[0] for need in needs) else SlotKind.CPU
+    """Who is in the way on a node that would have room for one of ``needs`` if it were free."""
+    need = next(need for need in needs if _fits(need, _capacity(node, free_only=False)))
+    kind = SlotKind.GPU if need[0] > _capacity(node, free_only=True)[0] else SlotKind.CPU
     slots = _slots(node, kind, free_only=False)
     busy = [slot for slot in slots if slot.busy_with is not None]
     holders = ", ".join(dict.fromkeys(slot.busy_with for slot in busy if slot.busy_with))
@@ -151,11 +158,12 @@ def _busy_reason(node: NodeFact, needs: Sequence[Need]) -> str:
         return f"{node.name}: its 1 {word} is busy with {holders}."
     if len(busy) == len(slots):
         return f"{node.name}: its {len(slots)} {word}s are busy with {holders}."
-    need = min(need[0 if kind is SlotKind.GPU else 1] for need in needs)
+    wanted = need[0] if kind is SlotKind.GPU else need[1]
     free = len(slots) - len(busy)
-    holding = f"; {len(busy)} {'is' if len(busy) == 1 else 'are'} busy with {holders}" if busy else ""
+    are_free, are_busy = ("is" if number == 1 else "are" for number in (free, len(busy)))
     return (
-        f"{node.name}: {free} of its {len(slots)} {word}s {'is' if free == 1 else 'are'} free, {need} needed{holding}."
+        f"{node.name}: {free} of its {len(slots)} {word}s {are_free} free, {wanted} needed; "
+        f"{len(busy)} {are_busy} busy with {holders}."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from django.conf import settings
 from compute.backends.base import Ability
 from compute.backends.local import handling, outputs, watching
 from compute.backends.local.builds import LocalBuildCommand, tree_seal, tree_unseal_and_remove
-from compute.backends.local.environ import harness_environ, without_secrets
+from compute.backends.local.environ import SYSTEM_PATH, harness_environ, without_secrets
 from compute.backends.local.facts import local_facts
 from compute.backends.local.folders import Folders
 from compute.backends.local.identities import Identities, Identity, barred_folder, gpu_groups
@@ -161,7 +162,9 @@ class LocalBackend:
     # ---- inside
 
     def _task_launch(self, plan: TaskPlan, tools: Path) -> Handle:
-        python = plan.environment.python if plan.environment else Path(plan.argv[0])
+        python = plan.environment.python if plan.environment else shutil.which("python3", path=SYSTEM_PATH)
+        if python is None:
+            raise LaunchRefused(f"There is no python3 in {SYSTEM_PATH}, and this run has no environment of its own.")
         folder = task_lay(plan, folders=self.folders, identities=self.identities, tools=tools)
         handle = Handle(
             key=plan.key,

@@ -20,7 +20,8 @@ _MOST_FILES = 100_000
 
 
 def outputs_list(folder: Path) -> Iterator[OutputFile]:
-    """The regular files of the task's own below its roots, by path; at most 100,000. Links are passed over."""
+    """The regular files of the task's own below its roots, by path; at most 100,000. Links, and names that are
+    no UTF-8, are passed over."""
     found: list[OutputFile] = []
     with contextlib.suppress(FileNotFoundError), handling.opened(folder) as inside:
         owner = os.fstat(inside).st_uid
@@ -80,6 +81,8 @@ def _walk(top: int, root: str, owner: int) -> Iterator[OutputFile]:
                 with os.scandir(folder) as entries:
                     found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
                 for name, status in found:
+                    if not _is_utf8(name):
+                        continue
                     path = f"{prefix}/{name}"
                     if stat.S_ISDIR(status.st_mode) and len(waiting) < 500:
                         with contextlib.suppress(FileNotFoundError), handling.opened_below(folder, (name,)) as below:
@@ -94,6 +97,14 @@ def _walk(top: int, root: str, owner: int) -> Iterator[OutputFile]:
     finally:
         for folder, _ in waiting:
             os.close(folder)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _moved(parent: int, name: str, destination: Path, expected: os.stat_result) -> bool:

@@ -1,0 +1,176 @@
+"""Placement is pure: tables for the words, hypothesis against brute force for the rest."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compute.placement import place
+from compute.plan import (
+    Inventory,
+    NoCapacity,
+    NodeFact,
+    Placement,
+    ResourceRequest,
+    SlotFact,
+    SlotKind,
+    TaskRequest,
+)
+
+_ids = itertools.count(1)
+
+
+def node(name: str, *, cpus: str = "", gpus: str = "", closed: str | None = None) -> NodeFact:
+    """A node; ``.`` is a free slot and any letter a busy one, held by the run of that letter."""
+    slots = [
+        SlotFact(id=next(_ids), kind=kind, index=index, busy_with=None if mark == "." else f"{mark} #1")
+        for kind, marks in ((SlotKind.CPU, cpus), (SlotKind.GPU, gpus))
+        for index, mark in enumerate(marks)
+    ]
+    return NodeFact(id=next(_ids), name=name, slots=tuple(slots), closed=closed)
+
+
+def wish(*gpus: int, nodes: int = 1) -> ResourceRequest:
+    """A request with one worker for every number, which says how many GPUs it wants."""
+    tasks = tuple(TaskRequest(role="worker", index=index, gpus=count) for index, count in enumerate(gpus))
+    return ResourceRequest(tasks=tasks, node_count=nodes)
+
+
+def inventory(*nodes: NodeFact, closed: str | None = None) -> Inventory:
+    return Inventory(target="local", nodes=nodes, closed=closed)
+
+
+def test_a_cpu_task_takes_one_free_cpu_slot():
+    here = node("local", cpus="a.", gpus=".")
+    placement = place(wish(0), inventory(here))
+    assert isinstance(placement, Placement)
+    (assignment,) = placement.assignments
+    assert (assignment.task, assignment.node, assignment.gpu_indexes) == ("worker-0", "local", ())
+    assert assignment.slot_ids == (here.slots[1].id,)
+
+
+def test_a_gpu_task_takes_gpus_of_one_node_and_no_cpu_slot():
+    here = node("local", cpus=".", gpus="a..")
+    (assignment,) = place(wish(2), inventory(here)).assignments
+    assert assignment.gpu_indexes == (1, 2)
+    assert assignment.slot_ids == (here.slots[2].id, here.slots[3].id)
+
+
+def test_the_node_with_the_fewest_free_slots_that_suffice_is_filled_first():
+    placement = place(wish(1), inventory(node("large", gpus="...."), node("small", gpus="a.")))
+    assert [assignment.node for assignment in placement.assignments] == ["small"]
+
+
+def test_tasks_of_several_nodes_are_spread_in_order():
+    placement = place(wish(1, 1, 1, 1, nodes=2), inventory(node("a", gpus=".."), node("b", gpus="...")))
+    assert [assignment.node for assignment in placement.assignments] == ["a", "a", "b", "b"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "nodes", "reasons"),
+    [
+        (wish(0), [node("local", cpus="d")], ("local: its 1 CPU slot is busy with d #1.",)),
+        (wish(0), [node("local", cpus="de")], ("local: its 2 CPU slots are busy with d #1, e #1.",)),
+        (wish(0), [node("local", cpus="dd")], ("local: its 2 CPU slots are busy with d #1.",)),
+        (wish(2), [node("n1", gpus="d.")], ("n1: 1 of its 2 GPUs is free, 2 needed; 1 is busy with d #1.",)),
+        (wish(1), [node("n1", gpus="d"), node("n2", gpus=".", closed="it does not answer (no route)")],
+         ("n1: its 1 GPU is busy with d #1.", "n2: it does not answer (no route).")),
+        (wish(1), [node("n1", gpus="d"), node("small", cpus="..")], ("n1: its 1 GPU is busy with d #1.",)),
+        (wish(1, 1, nodes=2), [node("n1", gpus="."), node("n2", gpus="d")],
+         ("This run needs 2 nodes at once; 1 has room for a part of it now.", "n2: its 1 GPU is busy with d #1.")),
+    ],
+)  # fmt: skip
+def test_the_reasons_name_who_is_in_the_way(request_, nodes, reasons):
+    answer = place(request_, inventory(*nodes))
+    assert answer == NoCapacity(reasons=reasons)
+
+
+def test_a_mixed_run_is_told_which_of_its_slots_are_busy():
+    answer = place(wish(0, 1), inventory(node("local", cpus="d", gpus=".")))
+    assert answer.reasons == ("local: its 1 CPU slot is busy with d #1.",)
+    answer = place(wish(1, 0, nodes=2), inventory(node("gpus", gpus="d"), node("cpus", cpus="e")))
+    assert answer.reasons == ("gpus: its 1 GPU is busy with d #1.", "cpus: its 1 CPU slot is busy with e #1.")
+
+
+def test_a_closed_target_says_so():
+    answer = place(wish(0), inventory(node("local", cpus="."), closed="an administrator has closed it for new runs"))
+    assert answer == NoCapacity(reasons=("local: an administrator has closed it for new runs.",))
+
+
+@pytest.mark.parametrize(
+    ("request_", "nodes", "reason"),
+    [
+        (wish(0), [], "local has no nodes. Ask an administrator to refresh it."),
+        (wish(1), [node("local", cpus="..")],
+         "This run asks for 1 GPU on one node; local has 2 CPU slots. Ask for less or choose another target."),
+        (wish(0, 0, nodes=2), [node("local", cpus="..")],
+         "local has 1 node; this run asks for 2. Lower the node count or choose another target."),
+    ],
+)  # fmt: skip
+def test_what_can_never_fit_is_said_at_once(request_, nodes, reason):
+    assert place(request_, inventory(*nodes)) == NoCapacity(reasons=(reason,), never=True)
+
+
+marks = st.text(alphabet=".ab", max_size=4)
+nodes = st.lists(
+    st.builds(
+        lambda cpus, gpus, closed: node("n", cpus=cpus, gpus=gpus, closed=closed),
+        marks,
+        marks,
+        st.sampled_from([None, None, None, "it does not answer (gone)"]),
+    ),
+    max_size=4,
+)
+requests = st.builds(
+    lambda gpus, count: wish(*gpus, nodes=min(count, len(gpus))),
+    st.lists(st.integers(0, 3), min_size=1, max_size=5),
+    st.integers(1, 3),
+)
+
+
+@given(requests, nodes)
+def test_a_placement_uses_free_slots_once_and_gives_every_task_what_it_asked(request_, nodes_):
+    answer = place(request_, inventory(*nodes_))
+    if isinstance(answer, NoCapacity):
+        return
+    by_id = {found.id: (slot_node, found) for slot_node in nodes_ for found in slot_node.slots}
+    used = [slot_id for assignment in answer.assignments for slot_id in assignment.slot_ids]
+    assert len(used) == len(set(used))
+    assert [assignment.task for assignment in answer.assignments] == [task.key for task in request_.tasks]
+    for task, assignment in zip(request_.tasks, answer.assignments, strict=True):
+        kind = SlotKind.GPU if task.gpus else SlotKind.CPU
+        assert len(assignment.slot_ids) == max(1, task.gpus)
+        for slot_id in assignment.slot_ids:
+            slot_node, slot = by_id[slot_id]
+            assert (slot_node.id, slot.kind, slot.busy_with) == (assignment.node_id, kind, None)
+            assert slot_node.closed is None
+    assert len({assignment.node_id for assignment in answer.assignments}) == request_.node_count
+
+
+@given(requests, nodes)
+def test_a_place_is_found_whenever_there_is_one_and_never_means_never(request_, nodes_):
+    answer = place(request_, inventory(*nodes_))
+    free = [node_ for node_ in nodes_ if node_.closed is None]
+    assert isinstance(answer, Placement) == _fits_somehow(request_, free, free_only=True)
+    if isinstance(answer, NoCapacity):
+        assert answer.never != _fits_somehow(request_, nodes_, free_only=False)
+        assert answer.reasons
+        assert all(reason.endswith(".") and "busy with ." not in reason for reason in answer.reasons)
+
+
+def _fits_somehow(request_: ResourceRequest, nodes_: list[NodeFact], *, free_only: bool) -> bool:
+    """Every way to give the groups nodes of their own, tried out."""
+    tasks, count = request_.tasks, request_.node_count
+    bounds = [-(-index * len(tasks) // count) for index in range(count + 1)]
+    groups = [tasks[start:end] for start, end in itertools.pairwise(bounds)]
+    return any(
+        all(_has_room(node_, group, free_only) for node_, group in zip(chosen, groups, strict=True))
+        for chosen in itertools.permutations(nodes_, count)
+    )
+
+
+def _has_room(node_: NodeFact, group: tuple[TaskRequest, ...], free_only: bool) -> bool:
+    here = [slot.kind for slot in node_.slots if not free_only or slot.busy_with is None]
+    gpus, cpus = sum(task.gpus for task in group), sum(1 for task in group if not task.gpus)
+    return here.count(SlotKind.GPU) >= gpus and here.count(SlotKind.CPU) >= cpus
