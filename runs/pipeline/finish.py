@@ -93,7 +93,9 @@ def _drained(attempt: Attempt, backend: ComputeBackend) -> bool:
 
 
 def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend) -> None:
-    """Moves what the tasks put out into the server's store."""
+    """Moves what the tasks put out into the server's store, which is the server's alone."""
+    store = settings.DATA_DIR / "artifacts"
+    store.mkdir(mode=0o700, exist_ok=True)
     for task in attempt.tasks.all():
         if task.handle is None:
             continue
@@ -101,7 +103,7 @@ def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend) -> None:
         for output in backend.outputs(handle):
             key = f"{run.pk}/{task.pk}/{output.path}"
             try:
-                size_bytes = backend.keep_output(handle, output.path, settings.DATA_DIR / "artifacts" / key)
+                size_bytes = backend.keep_output(handle, output.path, store / key)
             except FileNotFoundError:
                 continue  # gone, or no plain file of the task's: it was never the run's to keep
             Artifact.objects.update_or_create(

@@ -61,8 +61,11 @@ class Person:
             data=body.getvalue(),
             headers={"Content-Type": f"multipart/form-data; boundary={boundary}", "Referer": self.url + path},
         )
-        with self._opener.open(request, timeout=60) as response:
-            return response.url.removeprefix(self.url), response.read().decode()
+        try:
+            with self._opener.open(request, timeout=60) as response:
+                return response.url.removeprefix(self.url), response.read().decode()
+        except HTTPError as error:
+            return error.url.removeprefix(self.url), error.read().decode()
 
     def submit(self, script: str | Mapping[str, str], **answers: Any) -> int:
         """Submits a run through the form and returns its id. ``script`` is train.py, or all files of the source.

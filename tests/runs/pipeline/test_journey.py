@@ -218,7 +218,7 @@ def test_a_bug_is_tried_again_and_then_ends_the_run_with_a_reference(run, backen
         advance(run.pk)
     monkeypatch.undo()
     after = fresh(run)
-    assert (after.state, after.end_reason) == (RunState.STOPPING, EndReason.PLATFORM_ERROR)
+    assert (after.state, after.end_reason) == (RunState.ERRORED, EndReason.PLATFORM_ERROR)
     assert "ZeroDivisionError" in after.end_message
     assert "reference" in after.end_message
 
