@@ -15,7 +15,7 @@ from trainhouse.uploads import (
     upload_name_checked,
     upload_source_checked,
 )
-from trainhouse.values import cell_checked, name_checked, number_checked, step_checked
+from trainhouse.values import TAG_CHARACTERS_MOST, cell_checked, name_checked, number_checked, step_checked
 
 _PRINTED_CHARACTERS_MOST = 500
 _THE_DISKS_FAULT = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -100,7 +100,7 @@ class Run:
         self._record("table", name, table)
 
     def log_image(self, name, path=None, plot=None):
-        """Logs an image: a file, or a figure with ``savefig`` (matplotlib's ``plt`` or a Figure). Repeats are all kept."""
+        """Logs an image: a file, or a figure with ``savefig`` (matplotlib's ``plt``, a Figure). Repeats are kept."""
         name_checked(name)
         if (path is None) == (plot is None):
             raise ValueError("log_image needs either path= or plot=.")
@@ -126,10 +126,13 @@ class Run:
         """Sets several tags; others stay as they are."""
         if not isinstance(tags, dict):
             raise TypeError("Tags are a dictionary, such as {{'dataset': 'v2'}}, not {!r}.".format(tags))
-        texts = {name_checked(key, "tag"): "" if value is None else str(value) for key, value in tags.items()}
+        texts = {
+            name_checked(key, "tag", TAG_CHARACTERS_MOST): "" if value is None else str(value)
+            for key, value in tags.items()
+        }
         for key, text in texts.items():
             if text:
-                name_checked(text, "value of the tag {!r}".format(key))
+                name_checked(text, "value of the tag {!r}".format(key), TAG_CHARACTERS_MOST)
         self._sink.write({"k": "tags", "d": texts})
 
     def upload_file(self, name, path):

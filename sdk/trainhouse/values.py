@@ -4,20 +4,19 @@ import operator
 import unicodedata
 
 NAME_CHARACTERS_MOST = 250
+TAG_CHARACTERS_MOST = 100
 _STEP_MOST = 2**53  # beyond it a float64 no longer tells neighbours apart
 
 
-def name_checked(name, what="name"):
+def name_checked(name, what="name", most=NAME_CHARACTERS_MOST):
     """``name`` itself. Raises TypeError or ValueError, in a sentence, when it cannot name a metric, table or tag."""
     if not isinstance(name, str):
         raise TypeError("The {} must be a string, not {}: {!r}.".format(what, type(name).__name__, name))
     if not name.strip():
         raise ValueError("The {} is empty.".format(what))
-    if len(name) > NAME_CHARACTERS_MOST:
+    if len(name) > most:
         raise ValueError(
-            "The {} has {} characters; at most {} are allowed: {!r}…".format(
-                what, len(name), NAME_CHARACTERS_MOST, name[:40]
-            )
+            "The {} has {} characters; at most {} are allowed: {!r}…".format(what, len(name), most, name[:40])
         )
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
         raise ValueError("The {} {!r} holds a control character; remove it.".format(what, name))

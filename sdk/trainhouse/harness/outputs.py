@@ -1,5 +1,6 @@
 """Which files the script has put out so far: ``work/outputs`` and ``uploads``, once they are settled."""
 
+import json
 import os
 import stat
 import time
@@ -51,7 +52,7 @@ class Outputs:
         paths = sorted(paths)
         for path in paths[:_MOST_LISTED]:
             size_bytes, modified_at = self._seen[path][0]
-            room -= 6 * len(path) + 40  # the longest that JSON can make of it
+            room -= len(json.dumps(path)) + 40
             if room < 0:
                 break
             listing.append([path, size_bytes, modified_at])
