@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -239,3 +241,30 @@ def _harness_pid(backend, handle):
     started = json.loads((backend.folders.task(handle.key) / "started").read_text())
     (pid,) = [pid for pid in commands_with(folder) if pid != started["guard"]]
     return pid
+
+
+def test_many_launches_at_once_under_constant_observation_all_start_once(backend):
+    plans = [script_plan(backend, "open('starts', 'a').write('x')\n") for _ in range(8)]
+    handles = [Handle(key=plan.tasks[0].key, node="local", native={}) for plan in plans]
+    is_over = threading.Event()
+
+    def keep_looking():
+        while not is_over.is_set():
+            backend.observe(handles)
+
+    watcher = threading.Thread(target=keep_looking)
+    watcher.start()
+    try:
+        with ThreadPoolExecutor(max_workers=6) as pool:
+            launches = [pool.submit(backend.launch, plan) for plan in plans for _ in range(2)]
+            for launch in launches:
+                launch.result()
+        for handle in handles:
+            finished(backend, handle)
+    finally:
+        is_over.set()
+        watcher.join()
+    folders = [backend.folders.task(handle.key) for handle in handles]
+    assert [(folder / "work" / "starts").read_text() for folder in folders] == ["x"] * 8
+    if backend.identities.separate:
+        assert len({folder.stat().st_uid for folder in folders}) == 8

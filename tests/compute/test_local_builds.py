@@ -103,7 +103,8 @@ def test_a_build_dies_with_the_worker_that_runs_it(backend):
     )
     backend.environment_root()
     root = str(Path(__file__).parents[2])
-    process = subprocess.Popen([sys.executable, "-c", worker], cwd=root, env={**os.environ, "PYTHONPATH": root})
+    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    process = subprocess.Popen([sys.executable, "-c", worker], cwd=root, env={**os.environ, "PYTHONPATH": path})
     wait_for(
         lambda: any("sleep" in command and "Identities" not in command for command in commands_with(mark).values())
     )

@@ -70,9 +70,11 @@ def processes_kill(key: str, identity: Identity) -> int:
             with contextlib.suppress(OSError):
                 starter_run("slay", {"uid": identity.uid})
         else:
-            for pid in found:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            # Stopped first, so that none sees another die and acts on it: writes, or starts a successor.
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in found:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, number)
         time.sleep(0.01)  # the kernel takes a moment to bury what was killed
     return len(killed)
 
