@@ -79,9 +79,8 @@ def report(latencies: list[list[float]], failures: list[str], words: str, second
     every = [latency * 1000 for own in latencies for latency in own]
     points_compact()
     print(f"requests            {len(every)}  ({len(every) / seconds:.0f} a second)")
-    print(
-        f"p50 / p95 / max     {wire.percentile(every, 0.5):.1f} / {wire.percentile(every, 0.95):.1f} / {max(every):.1f} ms"
-    )
+    middle, high = wire.percentile(every, 0.5), wire.percentile(every, 0.95)
+    print(f"p50 / p95 / max     {middle:.1f} / {high:.1f} / {max(every):.1f} ms")
     print(f"database is locked  {words.count('database is locked') + sum('locked' in one for one in failures)}")
     print(f"other failures      {len(failures)}  {failures[:3]}")
     print(f"runs submitted      {Run.objects.count() - TASKS}")

@@ -50,7 +50,7 @@ def read_lines(data: bytes, *, kind: SeriesKind, now: float) -> Told:
         try:
             said = json.loads(line)
             _READERS[said["k"]](told, said, kind, now)
-        except (ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             told.unread += 1
             if not told.first_unread:
                 told.first_unread = clean(line[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace"))[:_SHOWN_CHARACTERS]
