@@ -13,7 +13,7 @@ from runs.models import Run
 from runs.selectors.run import progress_of
 from runs.templatetags.look import duration, moment, run_time
 
-_NOTHING = format_html('<span class="muted nothing" aria-hidden="true">{}</span>', "–")
+_NOTHING = format_html('<span class="muted nothing" aria-hidden="true">{}</span>', "\N{EN DASH}")
 _MOST_TAGS = 4
 
 
@@ -36,7 +36,9 @@ class RunTable(tables.Table):
 
     def render_run(self, record: Run) -> SafeString:
         tags = format_html_join(" ", '<span class="tag">{}</span>', ((tag,) for tag in record.tags[:_MOST_TAGS]))
-        where = format_html('<span class="muted">{} <span class="num">#{}</span></span>', record.experiment, record.number)
+        where = format_html(
+            '<span class="muted">{} <span class="num">#{}</span></span>', record.experiment, record.number
+        )
         return format_html(
             '<a class="run-link" href="{}">{}</a><div class="run-sub small">{} {}</div>',
             record.get_absolute_url(),

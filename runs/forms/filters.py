@@ -55,6 +55,10 @@ class RunFilter(django_filters.FilterSet):
             pk__in=runs_visible_to(user).values("experiment")
         )
 
+    def filter_queryset(self, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        """The runs that fit; none when a filter has a value that it does not offer."""
+        return queryset.none() if self.errors else super().filter_queryset(queryset)
+
     @property
     def is_narrow(self) -> bool:
         """Whether anything is asked for, so that an empty list may mean that nothing fits."""

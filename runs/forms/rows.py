@@ -6,7 +6,7 @@ order of the rows, whatever was added, moved or removed in the browser.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -38,11 +38,13 @@ class Row:
 class RowsWidget(forms.Widget):
     """Reads rows from a request. Pages draw them with ``runs/_rows.html``."""
 
-    def value_from_datadict(self, data: MultiValueDict[str, str], files: Any, name: str) -> list[Row]:
+    def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> list[Row]:
+        if not isinstance(data, MultiValueDict):
+            raise TypeError(f"Rows are read from a request's data, not from {type(data).__name__}.")
         names, values = data.getlist(f"{name}.name"), data.getlist(f"{name}.value")
         return [Row(name=key, value=as_typed(value)) for key, value in zip_longest(names, values, fillvalue="")]
 
-    def value_omitted_from_data(self, data: MultiValueDict[str, str], files: Any, name: str) -> bool:
+    def value_omitted_from_data(self, data: Mapping[str, Any], files: Any, name: str) -> bool:
         return f"{name}.name" not in data
 
 

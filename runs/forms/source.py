@@ -1,4 +1,4 @@
-"""Where the code of a new run comes from: a zip in the form, an earlier upload, the cloned run, a folder of the server."""
+"""Where the code of a new run comes from: a zip file, an earlier upload, the cloned run, a folder of the server."""
 
 from __future__ import annotations
 
@@ -52,8 +52,10 @@ def source_take(form: SubmitForm, *, user: User) -> Source | None:
         return source_of_run(form.clone)
     if kind == SERVER_PATH and user.is_staff:
         return _folder(form, data.get("server_path", ""))
-    upload = Upload.objects.filter(pk=data.get("upload"), owner=user).exclude(snapshot=None).first()
-    return None if upload is None else Source(snapshot=upload.snapshot, name=upload.name, upload=upload)
+    upload = Upload.objects.filter(id__in=[data.get("upload")], owner=user).select_related("snapshot").first()
+    if upload is None or upload.snapshot is None:
+        return None
+    return Source(snapshot=upload.snapshot, name=upload.name, upload=upload)
 
 
 def _archive(form: SubmitForm, user: User) -> Source | None:

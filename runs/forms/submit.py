@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.datastructures import MultiValueDict
 
 from compute.models import ComputeTarget
 from runs.environments import versions
 from runs.forms.rows import Row, RowsField, as_typed
-from runs.models import Experiment, Run
+from runs.models import Experiment, Run, Upload
 from runs.permissions import targets_for
 from runs.spec import MASK, SECRET_NAME, Problem, RunSpec
 
@@ -24,7 +24,6 @@ UPLOAD, CLONE, SERVER_PATH = "upload", "clone", "path"
 #: Where a problem of the spec is shown when the form has no field of that name.
 _FIELD_OF = {"max_run_duration_seconds": "max_hours"}
 
-_FIRST_EXPERIMENT = "default"
 _BLANK_ROWS = 2
 _MORE_ROWS = 3
 
@@ -141,60 +140,9 @@ class SubmitForm(forms.Form):
         self.targets: list[ComputeTarget] = targets_for(user)
         self.versions = versions()
         self.extra_rows = {"script_params": 0, "environment_variables": 0}
-        self.fields["source"].choices = self._sources()
+        self.fields["source"].choices = self._sources()  # type: ignore[attr-defined]
         self.fields["framework_version"].widget.choices = self._version_choices()
         self.fields["compute_target"].widget.choices = [(target.name, target.name) for target in self.targets]
-
-    # ---- what it starts with
-
-    @classmethod
-    def empty(cls, user: User) -> SubmitForm:
-        """A form for a first or a fresh run."""
-        last = Run.objects.filter(owner=user).select_related("experiment").first()
-        targets = targets_for(user)
-        return cls(
-            user=user,
-            initial={
-                "submission_key": uuid.uuid4(),
-                "source": UPLOAD,
-                "entry_script": RunSpec().entry_script,
-                "keras_metrics": True,
-                "compute_target": targets[0].name if targets else "",
-                "experiment": last.experiment.name if last else _FIRST_EXPERIMENT,
-            },
-        )
-
-    @classmethod
-    def of_run(cls, run: Run, user: User) -> SubmitForm:
-        """A form with the answers of ``run``; values of secrets are asked for again."""
-        spec = run.spec
-        limit_s = spec.max_run_duration_seconds or 0
-        return cls(
-            user=user,
-            clone=run,
-            initial={
-                "submission_key": uuid.uuid4(),
-                "cloned_from": run.pk,
-                "source": CLONE,
-                "entry_script": spec.entry_script,
-                "script_params": _parameter_rows(spec),
-                "framework_version": spec.framework_version,
-                "pip_packages": "\n".join(spec.pip_packages),
-                "compute_target": spec.compute_target,
-                "use_gpu": spec.use_gpu,
-                "environment_variables": [
-                    Row(name=name, value="" if value == MASK else value, is_lost=value == MASK)
-                    for name, value in spec.environment_variables.items()
-                ],
-                "keras_metrics": spec.keras_metrics,
-                "max_hours": limit_s // 3600 or None,
-                "max_minutes": f"{limit_s % 3600 / 60:g}" if limit_s % 3600 else None,
-                "experiment": run.experiment.name,
-                "name": run.name,
-                "tags": ", ".join(run.tags),
-                "notes": run.notes,
-            },
-        )
 
     # ---- what it makes
 
@@ -231,7 +179,9 @@ class SubmitForm(forms.Form):
         secrets = self.clone.spec.environment_variables if self.clone else {}
         for row in rows:
             if not row.value and secrets.get(row.name) == MASK:
-                message = f"{row.name} was a secret of {self.clone}, which is not copied. Type it again, or remove the row."
+                message = (
+                    f"{row.name} was a secret of {self.clone}, which is not copied. Type it again, or remove the row."
+                )
                 self.add_error("environment_variables", message)
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             self.add_error("environment_variables", f"The variable {name!r} is given twice; keep one.")
@@ -288,9 +238,16 @@ class SubmitForm(forms.Form):
         found = []
         for name, messages in self.errors.items():
             field = self[name] if name in self.fields else None
-            found += [(f"id_{name}" if field else "", field.label if field else "", message) for message in messages]
+            label = str(field.label) if field else ""
+            found += [(f"id_{name}" if field else "", label, str(message)) for message in messages]
         order = {f"id_{name}": index for index, name in enumerate(self.fields)}
         return sorted(found, key=lambda failure: order.get(failure[0], -1))
+
+    def keep_upload(self, upload: Upload) -> None:
+        """Has the page send ``upload`` again in place of the file that came with this request."""
+        data = MultiValueDict(self.data)
+        data["upload"] = str(upload.pk)
+        self.data = data
 
     def add_rows(self, name: str) -> None:
         """More empty rows for the field ``name``, for browsers without scripts."""
@@ -323,14 +280,3 @@ def package_lines(text: str) -> tuple[str, ...]:
     """The packages of a text, one a line; blank lines and comments are passed over."""
     lines = (line.partition(" #")[0].strip() for line in text.splitlines())
     return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def _parameter_rows(spec: RunSpec) -> list[Row]:
-    """``spec``'s parameters as rows that give the same argv: items of a list after the first become words alone."""
-    rows = []
-    for key, value in spec.script_params:
-        words = value if isinstance(value, (list, tuple)) else (value,)
-        words = [str(word) for word in words if word is not None and word != ""]
-        rows.append(Row(name=key, value=words[0] if words else ""))
-        rows += [Row(name=word) for word in words[1:]]
-    return rows

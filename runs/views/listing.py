@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_tables2 import RequestConfig
@@ -10,11 +10,12 @@ from django_tables2 import RequestConfig
 from runs.forms.filters import RunFilter
 from runs.permissions import runs_visible_to
 from runs.tables import RunTable
+from runs.views.requests import PageRequest
 
 RUNS_A_PAGE = 25
 
 
-def run_list(request: HttpRequest) -> HttpResponse:
+def run_list(request: PageRequest) -> HttpResponse:
     """The runs that the person may see; for htmx the table alone."""
     runs = (
         runs_visible_to(request.user)

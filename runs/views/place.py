@@ -34,10 +34,9 @@ def preflight(target: ComputeTarget, spec: RunSpec) -> Preflight:
         if distribution is None
         else place(distribution.request(spec), inventory_of(target))
     )
-    starts_now = not isinstance(outcome, NoCapacity)
     if not target.is_open:
         verdict = "takes no new runs at present"
-    elif starts_now:
+    elif not isinstance(outcome, NoCapacity):
         verdict = "can start at once"
     elif outcome.never:
         verdict = "can never start here"
@@ -48,7 +47,7 @@ def preflight(target: ComputeTarget, spec: RunSpec) -> Preflight:
         asks="1 GPU" if spec.use_gpu else "1 CPU slot",
         slots=tuple(_free(kind, *slots[kind]) for kind in (SlotKind.CPU, SlotKind.GPU) if kind in slots),
         verdict=verdict,
-        starts_now=starts_now and target.is_open,
+        starts_now=target.is_open and not isinstance(outcome, NoCapacity),
         gpus=slots.get(SlotKind.GPU, (0, 0))[1],
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from runs.errors import SpecProblems
+from runs.forms.answers import answers_of, first_answers
 from runs.forms.source import Source, source_of_run, source_take
 from runs.forms.submit import SubmitForm, package_lines
 from runs.models import Run
@@ -17,29 +18,31 @@ from runs.permissions import runs_visible_to, targets_for
 from runs.services import run_submit, submission_problems
 from runs.spec import RunSpec, Surroundings, problems
 from runs.views.place import Preflight, preflight
+from runs.views.requests import PageRequest
 
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def run_new(request: HttpRequest) -> HttpResponse:
+def run_new(request: PageRequest) -> HttpResponse:
     """The form; with ``?clone=<id>`` it holds that run's answers. The same form posted twice gives the same run."""
     if request.method == "POST":
         return _posted(request)
     clone = _clone(request, request.GET.get("clone"))
     if clone is None:
-        return _page(request, SubmitForm.empty(request.user), source=None)
-    return _page(request, SubmitForm.of_run(clone, request.user), source=source_of_run(clone))
+        return _page(request, SubmitForm(user=request.user, initial=first_answers(request.user)), source=None)
+    form = SubmitForm(user=request.user, clone=clone, initial=answers_of(clone))
+    return _page(request, form, source=source_of_run(clone))
 
 
 @require_GET
-def run_place(request: HttpRequest) -> HttpResponse:
+def run_place(request: PageRequest) -> HttpResponse:
     """What the chosen target has free, as a fragment."""
     spec = RunSpec(compute_target=request.GET.get("compute_target", ""), use_gpu="use_gpu" in request.GET)
     return render(request, "runs/_place_answer.html", {"preflight": _preflight(request, spec)})
 
 
 @require_POST
-def run_packages(request: HttpRequest) -> HttpResponse:
+def run_packages(request: PageRequest) -> HttpResponse:
     """What is wrong with the packages as they stand, as a fragment."""
     spec = RunSpec(pip_packages=package_lines(request.POST.get("pip_packages", "")[:20_000]))
     found = problems(spec, Surroundings(files=None, target=None))
@@ -47,7 +50,7 @@ def run_packages(request: HttpRequest) -> HttpResponse:
     return render(request, "_errors.html", {"id": "id_pip_packages_error", "errors": messages})
 
 
-def _posted(request: HttpRequest) -> HttpResponse:
+def _posted(request: PageRequest) -> HttpResponse:
     clone = _clone(request, request.POST.get("cloned_from"))
     form = SubmitForm(request.POST, request.FILES, user=request.user, clone=clone)
     form.is_valid()
@@ -58,7 +61,7 @@ def _posted(request: HttpRequest) -> HttpResponse:
         return _page(request, form, source=source)
     spec, labels = form.spec(), form.labels()
     if form.errors or source is None:
-        found = submission_problems(spec, user=request.user, snapshot=source and source.snapshot, **labels)
+        found = submission_problems(spec, user=request.user, snapshot=source.snapshot if source else None, **labels)
         form.add_problems(problem for problem in found if not (problem.field == "source" and _is_refused(form)))
         return _page(request, form, source=source, status=422)
     try:
@@ -76,21 +79,20 @@ def _posted(request: HttpRequest) -> HttpResponse:
     return redirect(run)
 
 
-def _page(request: HttpRequest, form: SubmitForm, *, source: Source | None, status: int = 200) -> HttpResponse:
+def _page(request: PageRequest, form: SubmitForm, *, source: Source | None, status: int = 200) -> HttpResponse:
     if source is not None and source.upload is not None:
-        form.data = form.data.copy()
-        form.data["upload"] = str(source.upload.pk)
+        form.keep_upload(source.upload)
     spec = RunSpec(compute_target=form["compute_target"].value() or "", use_gpu=bool(form["use_gpu"].value()))
     context: dict[str, Any] = {"form": form, "source": source, "preflight": _preflight(request, spec)}
     return render(request, "runs/new.html", context, status=status)
 
 
-def _preflight(request: HttpRequest, spec: RunSpec) -> Preflight | None:
+def _preflight(request: PageRequest, spec: RunSpec) -> Preflight | None:
     target = next((target for target in targets_for(request.user) if target.name == spec.compute_target), None)
     return None if target is None else preflight(target, spec)
 
 
-def _clone(request: HttpRequest, text: str | None) -> Run | None:
+def _clone(request: PageRequest, text: str | None) -> Run | None:
     """The run to start from; None when none is named. Raises Http404 for one that the person may not see."""
     if not text:
         return None

@@ -1,0 +1,55 @@
+"""What the form asks for while it is filled in."""
+
+import pytest
+
+from compute.models import Lease, Slot
+from tests.factories import make_target
+
+pytestmark = pytest.mark.usefixtures("local")
+
+
+def place(person, **query):
+    return person.get("/runs/new/place", {"compute_target": "local", **query}).content.decode()
+
+
+def test_free_slots_and_the_verdict_follow_the_leases(person):
+    assert "2 of 2 CPU slots free" in place(person)
+    assert "can start at once" in place(person)
+    for slot in Slot.objects.all():
+        Lease.objects.create(slot=slot, holder="attempt-1", label="another's secret experiment #3")
+    busy = place(person)
+    assert "0 of 2 CPU slots free" in busy
+    assert "will wait" in busy
+    assert "secret experiment" not in busy
+
+
+def test_a_gpu_that_is_not_there_can_never_be_had(person):
+    answer = place(person, use_gpu="on")
+    assert 'data-gpus="0"' in answer
+    assert "can never start here" in answer
+
+
+def test_gpus_are_counted(person):
+    make_target(name="gpus", cpu_slots=1, gpus=1)
+    answer = place(person, compute_target="gpus", use_gpu="on")
+    assert "1 of 1 CPU slot free, 1 of 1 GPU free" in answer
+    assert "Asks for 1 GPU of gpus: can start at once" in answer
+
+
+def test_a_closed_target_and_an_unknown_one_are_said(person, local):
+    local.is_open = False
+    local.save()
+    assert "takes no new runs" in place(person)
+    assert "Asks for" not in place(person, compute_target="moon")
+
+
+def test_packages_are_checked_as_they_stand(person):
+    answer = person.post("/runs/new/packages", {"pip_packages": "pandas>=2\n<b>x</b>\nx @ http://evil/x.whl"})
+    page = answer.content.decode()
+    assert page.count("field-error") >= 2
+    assert "is no package requirement" in page
+    assert "names an address" in page
+    assert "<b>" not in page
+    assert "field-error" not in person.post(
+        "/runs/new/packages", {"pip_packages": "pandas\n# data\n"}
+    ).content.decode().replace("field-errors", "")
