@@ -115,7 +115,8 @@ class TaskPlan:
     """Everything that one task needs to start. ``key`` names it for ever: the same key is launched once.
 
     ``argv`` is the user's command with the environment's interpreter at its head, ``environ`` what it sees beyond the
-    basics, ``token`` the task's secret for the server (never rendered), ``labels`` what an orphan is recognised by.
+    basics, ``token`` the task's secret for the server (``<task id>.<secret>``, never rendered), ``labels`` what an
+    orphan is recognised by.
     """
 
     key: str
@@ -156,9 +157,9 @@ class Liveness(str, enum.Enum):
     """What a backend sees of a task."""
 
     ABSENT = "absent"  # never started, or nothing is left of it
-    ALIVE = "alive"  # its harness lives
+    ALIVE = "alive"  # its harness lives, and so does the script or something it left
     UNWATCHED = "unwatched"  # the script lives, its harness does not: launch the same key again to resume watching
-    EXITED = "exited"  # over, with an exit on record
+    EXITED = "exited"  # script and leftovers are over, with an exit on record; its harness may still be sending
     DIED = "died"  # over, and nobody wrote down how
 
 
@@ -184,7 +185,8 @@ class TaskStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolFile:
-    """One stream of a task as it lies in its spool. Bytes before ``hole_until`` were given back to the disk."""
+    """One stream of a task as it lies in its spool. What the server has acknowledged may have been given back to the
+    disk, and then reads as zeros."""
 
     stream: str
     path: Path

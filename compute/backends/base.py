@@ -98,7 +98,8 @@ class ComputeBackend(Protocol):
 
     def keep_output(self, handle: Handle, path: str, destination: Path) -> int:
         """Brings one output into the server's store at ``destination``, moved where that is possible so that it is
-        not paid twice, and returns its size in bytes. Raises FileNotFoundError as ``open_output`` does."""
+        not paid twice, and returns its size in bytes. For a task whose processes have ended (``kill`` makes sure): one
+        that still had the file open could go on changing it. Raises FileNotFoundError as ``open_output`` does."""
         ...
 
     def announce(self, handle: Handle, server_url: str) -> None:

@@ -57,7 +57,9 @@ class Folders:
             if not path.is_dir():
                 path.mkdir(mode=mode, parents=True, exist_ok=True)
             found = path.stat()
+            if path == self.data:
+                continue  # the installation's own; whoever made it chose its rights
             if found.st_uid != owner:
                 os.chown(path, owner, owner)
-            if found.st_mode & 0o777 != mode and path != self.data:
+            if found.st_mode & 0o777 != mode:
                 path.chmod(mode)

@@ -87,9 +87,16 @@ def user_ids_of_processes() -> set[int]:
 
 def starter_run(verb: str, order: dict[str, Any]) -> bytes:
     """Runs the starter and returns what it prints. Raises OSError with what it says when it fails."""
-    done = subprocess.run(
-        starter_argv(verb), input=json.dumps(order).encode(), capture_output=True, timeout=_START_TIMEOUT_S, check=False
-    )
+    try:
+        done = subprocess.run(
+            starter_argv(verb),
+            input=json.dumps(order).encode(),
+            capture_output=True,
+            timeout=_START_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"starter {verb} did not end within {_START_TIMEOUT_S} s; is the machine overloaded?") from error
     if done.returncode != 0:
         raise OSError(f"starter {verb} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-500:]}")
     return done.stdout
