@@ -32,8 +32,8 @@ _FRAMES_A_LOG = 4
 class Round:
     """What is to be sent, and how long the next look can wait when no ring comes. ``is_gone``: there is no run."""
 
+    wait_s: float
     frames: list[str] = field(default_factory=list)
-    wait_s: float = IDLE_S
     is_gone: bool = False
 
 
@@ -75,7 +75,7 @@ class Watcher:
 
     def read(self) -> Round:
         """The frames that bring the client up to date, or a part of them: then ``wait_s`` is 0."""
-        turn = Round()
+        turn = Round(wait_s=IDLE_S)
         self._read_state(turn)
         if turn.is_gone or self._look is None:
             return turn
