@@ -78,9 +78,9 @@ class _Watch:
         if self._callback is None:
             self._callback = _callback_class(base)(self._progress)
         given = bound.arguments.get("callbacks")
-        if hasattr(given, "callbacks") and hasattr(given, "append"):  # a CallbackList, which stays the script's own
+        if isinstance(getattr(given, "callbacks", None), list):  # a CallbackList, which stays the script's own
             if self._callback not in given.callbacks:
-                given.append(self._callback)
+                given.callbacks.append(self._callback)
             self._callback.set_model(model)
             self._callback.set_params(getattr(given, "params", None) or {"epochs": bound.arguments.get("epochs", 1)})
         elif given is None:
