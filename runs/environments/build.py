@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -27,7 +28,7 @@ from runs.environments.interpreters import interpreter_same
 from runs.environments.lock import LockReader, lock_packages
 from runs.environments.output import BuildOutput
 from runs.environments.progress import Downloads, Progress
-from runs.environments.realised import environment_is_intact, mark_write, size_on_disk
+from runs.environments.realised import environment_is_intact, intact_mark, mark_remove, mark_write, size_on_disk
 from runs.environments.request import spec_packages
 from runs.environments.toolbox import build_environ, uv_cache, uv_program
 from runs.errors import EnvironmentFailed
@@ -46,7 +47,8 @@ def environment_build(environment_id: int) -> Environment:
     BUILDING when another process is at it (this one does not wait).
 
     Idempotent. A FAILED environment stays as it is: ``environment_request`` orders it anew. What a killed builder left
-    is removed and built again. Raises TargetUnreachable, with the environment REQUESTED again.
+    is removed and built again; what lies there whole is taken as it is. Raises TargetUnreachable, with the environment
+    REQUESTED again.
     """
     environment = Environment.objects.select_related("target").get(pk=environment_id)
     with environment_lock(environment) as mine:
@@ -70,11 +72,12 @@ def environment_is_being_built(environment: Environment) -> bool:
 
 @contextmanager
 def environment_lock(environment: Environment) -> Iterator[bool]:
-    """True while this process alone may build the environment, False when another does. The death of the holder frees
-    the lock; it is not inherited by what the holder starts."""
+    """True while this process alone may build environments of this digest, False when another does. The death of the
+    holder frees the lock; it is not inherited by what the holder starts. Targets that share their environments' folder
+    share the lock."""
     folder = settings.DATA_DIR / "tmp" / "locks"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / f"environment-{environment.pk}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(folder / f"environment-{environment.digest}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -120,6 +123,24 @@ class _Build:
             self.output.close()
 
     def _steps(self) -> None:
+        mark = intact_mark(self.path, self.environment.digest)
+        if mark is not None:
+            self.output.say("It was built before and lies there whole.")
+        else:
+            mark = self._realise()
+        self.progress.say("ready", "Ready", done=1, total=1)
+        self._write(
+            state=EnvironmentState.READY,
+            lock=mark["lock"],
+            path=str(self.path),
+            size_bytes=mark["size_bytes"],
+            python_version=mark["python"],
+            ready_at=timezone.now(),
+        )
+        self.output.say(f"Ready: {len(lock_packages(mark['lock']))} packages, {mark['size_bytes'] / 1e6:,.0f} MB")
+
+    def _realise(self) -> dict[str, Any]:
+        """Builds, seals and marks; returns the mark."""
         spec = self.environment.spec
         self.progress.say("resolve", "Resolving the packages")
         interpreter = interpreter_same(self.backend, spec["python"])
@@ -131,15 +152,14 @@ class _Build:
         self._install(lock)
         self.progress.say("seal", "Closing the environment to writers")
         self.backend.seal(self.path)
-        size = size_on_disk(self.path)
-        now = timezone.now()
-        mark_write(self.path, {"digest": self.environment.digest, "built_at": now.isoformat(), "size_bytes": size})
-        self.progress.say("ready", "Ready", done=1, total=1)
-        self._write(
-            state=EnvironmentState.READY, lock=lock, path=str(self.path), size_bytes=size, ready_at=now,
-            python_version=interpreter.version,
-        )  # fmt: skip
-        self.output.say(f"Ready: {len(lock_packages(lock))} packages, {size / 1e6:,.0f} MB")
+        mark = {
+            "digest": self.environment.digest,
+            "python": interpreter.version,
+            "size_bytes": size_on_disk(self.path),
+            "lock": lock,
+        }
+        mark_write(self.path, mark)
+        return mark
 
     def _introduce(self) -> None:
         framework = self.environment.spec["framework"]
@@ -210,6 +230,7 @@ class _Build:
         if not self.path.exists():
             return
         self.output.say("Removing what an earlier build left")
+        mark_remove(self.path)
         give_up_at = time.monotonic() + REMOVE_WITHIN_S
         while True:
             try:

@@ -27,12 +27,12 @@ class LockReader:
 
     def text(self) -> str:
         """The lock. Raises EnvironmentFailed when a package came without a hash, or no package at all."""
+        if not self._lines:
+            raise EnvironmentFailed("The packages were resolved to nothing at all; the build's log has what uv said.")
         for line, following in zip(self._lines, [*self._lines[1:], ""], strict=True):
             if _PACKAGE.fullmatch(line) and not _HASH.fullmatch(following):
                 name = line.split(" ")[0]
                 raise EnvironmentFailed(f"The package index gives no hash for {name}, so it cannot be pinned.")
-        if not self._lines:
-            raise EnvironmentFailed("The packages were resolved to nothing at all; the build's log has what uv said.")
         return "\n".join(self._lines) + "\n"
 
 

@@ -5,7 +5,7 @@ it is whole, or longer than any line that is worth waiting for.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from runs.live.doorbell import ring_environment
 from runs.models import Environment, Stream
@@ -40,25 +40,23 @@ class BuildOutput:
 
     def say(self, sentence: str) -> None:
         """Writes a line of the platform's own."""
-        self._write(f"{sentence}\n".encode())
+        self.write(f"{sentence}\n".encode())
 
     def reader(self, *, each_line: Callable[[str], bool] = lambda line: True) -> "CommandOutput":
         """For one command. ``each_line`` gets every whole line as text and says whether it belongs into the log."""
         return CommandOutput(self, each_line)
 
     def masked(self, line: bytes) -> bytes:
-        """``line`` without user names and passwords in addresses, and without the values of secret variables."""
-        line = _USER_INFO.sub(b"***", line)
-        for secret in self._secrets:
-            line = line.replace(secret, b"***")
-        return line
+        """``line`` as it may be shown."""
+        return masked_line(line, self._secrets)
 
     def close(self) -> None:
         """Nothing more comes for now; a later build of the same environment opens the stream again."""
         Stream.objects.filter(pk=self._stream.pk).update(is_closed=True)
         ring_environment(self._environment_id)
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
+        """Adds masked bytes to the stream."""
         log_write(self._stream.pk, data)
         ring_environment(self._environment_id)
 
@@ -95,4 +93,12 @@ class CommandOutput:
         shown = b"".join(line + b"\n" for line in masked if self._each_line(line.decode("utf-8", "replace")))
         if shown:
             self._kept = (self._kept + shown)[-KEPT_BYTES:]
-            self._output._write(shown)
+            self._output.write(shown)
+
+
+def masked_line(line: bytes, secrets: Sequence[bytes]) -> bytes:
+    """``line`` without user names and passwords in addresses, and without any of ``secrets``."""
+    line = _USER_INFO.sub(b"***", line)
+    for secret in secrets:
+        line = line.replace(secret, b"***")
+    return line

@@ -1,13 +1,14 @@
 """An environment on the disk: its mark, its interpreter, whether it is whole.
 
 The mark ``.trainhouse-ready.json`` is written by the server after everything else, so a folder without it is the
-remains of a build that did not end.
+remains of a build that did not end. It holds the digest, the lock, the size and the Python's version.
 """
 
-import contextlib
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from compute.plan import EnvironmentRef
 from runs.models import Environment
 
 MARK = ".trainhouse-ready.json"
-_MOST_MARK_BYTES = 65_536
+_MOST_MARK_BYTES = 8 * 1024 * 1024
 
 
 def environment_ref(environment: Environment) -> EnvironmentRef:
@@ -27,48 +28,42 @@ def environment_ref(environment: Environment) -> EnvironmentRef:
 
 
 def environment_is_intact(environment: Environment) -> bool:
-    """Whether the environment lies where it was built, finished, with its interpreter. Reads two files, no more."""
-    if not environment.path:
-        return False
-    path = Path(environment.path)
-    mark = mark_read(path)
-    python = path / "bin" / "python"
-    return mark is not None and mark.get("digest") == environment.digest and os.access(python, os.X_OK)
+    """Whether the environment lies where it was built, finished, with its interpreter. Reads one file, no more."""
+    return bool(environment.path) and intact_mark(Path(environment.path), environment.digest) is not None
+
+
+def intact_mark(path: Path, digest: str) -> dict[str, Any] | None:
+    """The mark of the environment at ``path``, when it is the server's own, of this digest, and the interpreter is
+    there; None otherwise. The user that builds could lay down a mark too, so its owner counts."""
+    try:
+        handle = os.open(path / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+                return None
+            content = json.loads(file.read(_MOST_MARK_BYTES))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or content.get("digest") != digest:
+        return None
+    return content if os.access(path / "bin" / "python", os.X_OK) else None
 
 
 def mark_write(path: Path, content: dict[str, Any]) -> None:
-    """Marks the environment at ``path`` as finished. Whatever lies under the mark's name is replaced, not followed.
-
-    The folder may be sealed already: its owner opens it for the moment, root need not.
-    """
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    mode = stat.S_IMODE(os.fstat(folder).st_mode)
-    try:
-        if os.geteuid() != 0:
-            os.fchmod(folder, mode | stat.S_IWUSR)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(MARK, dir_fd=folder)
+    """Marks the environment at ``path`` as finished. Whatever lies under the mark's name is replaced, not followed."""
+    with _opened(path) as folder:
+        _unlink(folder)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(MARK, flags, 0o444, dir_fd=folder), "w") as file:
             json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())
-    finally:
-        os.fchmod(folder, mode)
-        os.close(folder)
 
 
-def mark_read(path: Path) -> dict[str, Any] | None:
-    """The mark's content, or None when there is none that can be understood."""
-    try:
-        handle = os.open(path / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return None
-            content = json.loads(file.read(_MOST_MARK_BYTES))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
+def mark_remove(path: Path) -> None:
+    """Takes the mark off, so that what is being removed counts for nothing. Idempotent; ``path`` may be absent."""
+    with suppress(FileNotFoundError, NotADirectoryError), _opened(path) as folder:
+        _unlink(folder)
 
 
 def size_on_disk(path: Path) -> int:
@@ -81,3 +76,23 @@ def size_on_disk(path: Path) -> int:
                 seen.add(facts.st_ino)
                 total += facts.st_size
     return total
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A descriptor of the environment's folder, writable for the moment: sealed, its owner may not write (root may)."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    mode = stat.S_IMODE(os.fstat(folder).st_mode)
+    try:
+        if os.geteuid() != 0:
+            os.fchmod(folder, mode | stat.S_IWUSR)
+        yield folder
+    finally:
+        if os.geteuid() != 0:
+            os.fchmod(folder, mode)
+        os.close(folder)
+
+
+def _unlink(folder: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(MARK, dir_fd=folder)
