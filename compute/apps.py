@@ -5,3 +5,6 @@ from django.apps import AppConfig
 
 class ComputeConfig(AppConfig):
     name = "compute"
+
+    def ready(self) -> None:
+        from compute import checks  # noqa: F401 - registers itself
