@@ -33,6 +33,7 @@ def signin_link(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _private(response: HttpResponse) -> HttpResponse:
-    """The address holds the token, so it is told to no other page."""
-    response["Referrer-Policy"] = "no-referrer"
+    """The address holds the token, so it is told to no other site. (``no-referrer`` would make browsers post the form
+    with ``Origin: null``, which the CSRF check refuses.)"""
+    response["Referrer-Policy"] = "same-origin"
     return response

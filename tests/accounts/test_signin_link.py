@@ -4,12 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
-from accounts.errors import LinkExpired, LinkUnknown, LinkUsed
-from accounts.models import SignInLink, User
-from accounts.services import signin_link_create, signin_link_use
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+
+from accounts.errors import LinkExpired, LinkUnknown, LinkUsed
+from accounts.models import SignInLink, User
+from accounts.services import signin_link_create, signin_link_use
 
 pytestmark = pytest.mark.django_db
 
@@ -111,7 +112,7 @@ def test_an_invented_link_is_a_clear_page(client):
 
 def test_the_address_is_told_to_no_other_site_and_kept_in_no_cache(client, newcomer):
     page = client.get(signin_link_create(newcomer))
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
     assert "no-store" in page["Cache-Control"]
 
 
