@@ -100,6 +100,7 @@ def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend) -> None:
         if task.handle is None:
             continue
         handle = handle_of(task)
+        backend.kill(handle)  # what a killed guard left behind could still change a file while it is moved
         for output in backend.outputs(handle):
             key = f"{run.pk}/{task.pk}/{output.path}"
             try:
