@@ -85,6 +85,8 @@ def _root() -> Path:
 
 
 def private_folder(path: Path) -> Path:
-    """``path`` as a folder for the server's user alone, made with those above it when missing."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """``path`` as a folder for the server's user alone; what is missing above it is made alike."""
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
     return path
