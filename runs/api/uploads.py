@@ -1,7 +1,7 @@
 """Source folders from a browser, as JSON: rules to apply before sending, a folder in batches, or one zip.
 
-For signed-in people. Errors are ``{"error": sentence}``: 400 for what cannot be taken, 404 for another's upload, 413 for
-too much. ``urlpatterns`` hold the whole addresses: include them with an empty prefix.
+For signed-in people. Errors are ``{"error": sentence}``: 400 for what cannot be taken, 404 for another's upload, 413
+for too much. ``urlpatterns`` hold the whole addresses: include them with an empty prefix.
 """
 
 import functools

@@ -66,21 +66,24 @@ class PathSet:
             )
         if path in self._folders:
             raise SnapshotRefused(f"{shown_name(given)} is both a file and a folder. Rename one of them.")
-        self._files.add(path)
         self._add_folders(path.split("/")[:-1])
+        self._files.add(path)
 
     def add_folder(self, path: str) -> None:
         """Adds a folder; the same folder may come any number of times. Raises SnapshotRefused below a file."""
         self._add_folders(path.split("/"))
 
     def _add_folders(self, parts: list[str]) -> None:
+        """Adds the folder of these parts with those above it, or none of them."""
+        folders: list[str] = []
         for depth in range(len(parts), 0, -1):
             folder = "/".join(parts[:depth])
             if folder in self._files:
                 raise SnapshotRefused(f"{shown_name(folder)} is both a file and a folder. Rename one of them.")
             if folder in self._folders:
                 break
-            self._folders.add(folder)
+            folders.append(folder)
+        self._folders.update(folders)
 
 
 def shown_name(name: str) -> str:
