@@ -88,7 +88,7 @@ def report(latencies: list[list[float]], failures: list[str], words: str, second
         f"points              {sum(Series.objects.values_list('count', flat=True))} in {SeriesChunk.objects.count()} "
         f"chunks and {PointBatch.objects.count()} batches"
     )
-    if words:
+    if "Traceback" in words:
         print("the server said:", words[-2000:], sep="\n")
 
 

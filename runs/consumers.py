@@ -99,6 +99,8 @@ class RunConsumer(AsyncWebsocketConsumer):
             raise
         except asyncio.TimeoutError:
             await self._end(1013)
+        except OSError:
+            return  # the browser went away in the middle of a frame
         except Exception:
             logger.exception("A socket could not be served", extra={"run": self._run_id})
             await self._end(1011)

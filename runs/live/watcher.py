@@ -16,15 +16,15 @@ from runs.live.state import Look, look
 from runs.live.wish import Wish
 from runs.models import Series
 from runs.stores.logs import LinePage, log_lines_from, log_size
-from runs.stores.points import series_tails
+from runs.stores.points import Points, series_tails
 
 #: Without a ring a client is looked after this often.
 IDLE_S = 5.0
 LOOK_EVERY_S = 0.5
 TAIL_EVERY_S = 0.2
-#: No frame is larger than 256 KB; the unfinished line and the frame's own words come on top of these.
-_LINES_BYTES = 200 * 1024
-_POINTS_A_FRAME = 3000
+#: No frame is larger than 256 KB: this, and at most one line, one series or the frame's own words on top.
+_FRAME_BYTES = 180 * 1024
+_POINTS_A_FRAME = 2500
 _FRAMES_A_LOG = 4
 
 
@@ -108,7 +108,7 @@ class Watcher:
             seen = (log_size(stream), is_closed)
             if seen == cursor.seen:
                 return
-            page = log_lines_from(stream, offset=cursor.offset, most_bytes=_LINES_BYTES)
+            page = log_lines_from(stream, offset=cursor.offset, most_bytes=_FRAME_BYTES)
             at_end = page.first_line + len(page.lines) >= page.total_lines
             ends = is_closed and at_end and page.size_bytes == seen[0]
             tail_in_s = cursor.tail_at + TAIL_EVERY_S - time.monotonic()
@@ -132,27 +132,25 @@ class Watcher:
             .only("id", "name", "count", "task_id")
             .order_by("id")
         )
-        grown = [one for one in series if one.count > cursors.get(one.pk, 0)][:_POINTS_A_FRAME]
+        grown = [one for one in series if one.count > cursors.get(one.pk, 0)]
         if not grown:
             return
-        tails = series_tails(grown, cursors, most=_POINTS_A_FRAME // len(grown))
-        told = {}
+        tails = series_tails(grown, cursors, most=max(1, _POINTS_A_FRAME // len(grown)))
+        told: list[str] = []
+        size_bytes = 0
         for one in grown:
             if one.pk not in tails:
                 continue
-            points = tails[one.pk]
-            told[one.pk] = {
-                "name": one.name,
-                "from": points.start,
-                "steps": points.steps.tolist(),
-                "times": points.times.tolist(),
-                "values": [value if math.isfinite(value) else None for value in points.values.tolist()],
-            }
-            cursors[one.pk] = points.count
-            if points.count < one.count:
+            if size_bytes > _FRAME_BYTES:
+                turn.wait_s = 0.0
+                break
+            told.append(f'"{one.pk}":{_json(_series_part(one.name, tails[one.pk]))}')
+            size_bytes += len(told[-1].encode())
+            cursors[one.pk] = tails[one.pk].count
+            if tails[one.pk].count < one.count:
                 turn.wait_s = 0.0
         if told:
-            turn.frames.append(_json({"type": "points", "series": told}))
+            turn.frames.append('{"type":"points","series":{' + ",".join(told) + "}}")
 
 
 def _log_frame(stream: int, page: LinePage, ends: bool) -> str:
@@ -168,6 +166,17 @@ def _log_frame(stream: int, page: LinePage, ends: bool) -> str:
             "eof": ends,
         }
     )
+
+
+def _series_part(name: str, points: Points) -> dict[str, Any]:
+    """One series of a points frame. JSON has no NaN and no infinity: such values are null."""
+    return {
+        "name": name,
+        "from": points.start,
+        "steps": points.steps.tolist(),
+        "times": points.times.tolist(),
+        "values": [value if math.isfinite(value) else None for value in points.values.tolist()],
+    }
 
 
 def _json(frame: dict[str, Any]) -> str:

@@ -1,11 +1,12 @@
 """Logs: one append-only file of raw bytes a stream. Its size is the truth, the byte offset the only cursor.
 
-``DATA_DIR/logs/<stream id mod 256>/<stream id>.log``, with the line index beside it as ``.lines`` (see ``runs.stores.index``).
+``DATA_DIR/logs/<stream id mod 256>/<stream id>.log``, the line index beside it as ``.lines`` (``runs.stores.index``).
 Writers of one stream, in whatever process, take turns by a lock on the file. A write that is cut short by a crash
 leaves a beginning of its bytes, which counts as received; the sender goes on from there.
 """
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ def log_tail(stream_id: int, *, count: int) -> LinePage:
 
 
 def log_lines_from(stream_id: int, *, offset: int, most_bytes: int) -> LinePage:
-    """The lines after the byte ``offset``, up to about ``most_bytes`` of resolved text, at least one.
+    """The lines after the byte ``offset``, up to ``most_bytes`` of resolved text written as JSON, at least one.
 
     What follows an ``offset`` within a line counts as a line; an ``offset`` beyond the end is the end.
     """
@@ -160,8 +161,7 @@ class LogReader:
         while position < self.index.tail_start and (most_lines is None or len(lines) < most_lines):
             end = self._line_end(position)
             text = self._text(position, end - 1)
-            # JSON writes an escape character with six bytes.
-            shown_bytes += len(text.encode()) + 5 * text.count("\x1b") + 4
+            shown_bytes += len(json.dumps(text, ensure_ascii=False).encode()) + 1
             if most_bytes is not None and lines and (shown_bytes > most_bytes or end - start > 4 * most_bytes):
                 break
             lines.append(text)

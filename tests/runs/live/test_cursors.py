@@ -49,7 +49,7 @@ def stream(task):
 def test_whatever_happens_the_client_has_every_line_and_point_once(task, stream, monkeypatch, steps):
     monkeypatch.setattr(watching, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(watching, "TAIL_EVERY_S", 0.0)
-    monkeypatch.setattr(watching, "_LINES_BYTES", 60)
+    monkeypatch.setattr(watching, "_FRAME_BYTES", 60)
     monkeypatch.setattr(watching, "_POINTS_A_FRAME", 3)
     log_delete(stream.pk)
     Series.objects.all().delete()

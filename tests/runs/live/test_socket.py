@@ -94,7 +94,7 @@ async def test_the_end_of_a_log_is_told_once(connect, run, task):
 
 async def test_a_large_log_comes_in_frames_of_a_bounded_size(connect, task):
     stream = await in_database(make_stream, task)
-    lines = [f"\x1b[31m{number}\x1b[0m " + "\x00\xfe" * 60 for number in range(20_000)]
+    lines = [f"\x1b[31m{number}\x1b[0m " + '\x00\xfe"\\' * 40 for number in range(20_000)]
     log_write(stream.pk, "".join(line + "\n" for line in lines).encode("latin-1"))
     socket = await connect()
     await socket.watch(logs={stream.pk: 0})
@@ -178,6 +178,19 @@ async def test_many_points_come_in_frames_of_a_bounded_size(connect, run, task):
             assert one["from"] == len(values)
             values += one["values"]
     assert values == expected
+    await socket.disconnect()
+
+
+async def test_a_thousand_series_come_in_frames_of_a_bounded_size(connect, run, task):
+    names = {("metric", f"{number} " + "\N{SNOWMAN}" * 240): [(None, 1.0, 1.0)] for number in range(1000)}
+    await in_database(points_append, run_id=run.pk, task_id=task.pk, points=names)
+    socket = await connect()
+    await socket.watch(series={}, kind="metric")
+    told = {}
+    while len(told) < 1000:
+        text = await socket.text()
+        assert len(text.encode()) <= 256 * 1024
+        told |= json.loads(text).get("series") or {}
     await socket.disconnect()
 
 
