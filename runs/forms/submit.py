@@ -188,10 +188,12 @@ class SubmitForm(forms.Form):
         return rows
 
     def add_problems(self, problems: Iterable[Problem]) -> None:
-        """Puts each problem beside its field; the field's own complaint, where there is one, comes first."""
+        """Puts each problem beside its field, except where the form could not read the field at all and said so."""
+        unread = self.fields.keys() - self.cleaned_data.keys()
         for problem in problems:
             field = _FIELD_OF.get(problem.field, problem.field)
-            self.add_error(field if field in self.fields else None, problem.message)
+            if field not in unread:
+                self.add_error(field if field in self.fields else None, problem.message)
 
     # ---- what the page shows
 

@@ -1,11 +1,13 @@
 """The pages in a real browser: reachable by everyone, in light and dark, wide and narrow, with scripts and without."""
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from django.utils import timezone
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from runs.models import Run
@@ -231,6 +233,14 @@ def test_filters_work_while_typing_and_stand_in_the_address(enter, member):
     expect(page.locator(".run-link")).to_have_text(["apple"])
 
 
+def test_moments_are_told_in_the_persons_own_time_zone(enter, member):
+    began = timezone.now().replace(year=timezone.now().year - 1, month=3, day=1, hour=20, minute=30)
+    make_run(owner=member, state=RunState.FAILED, started_at=began, ended_at=began)
+    page = enter("/runs/", timezone_id="Asia/Tokyo")
+    expect(page.locator("td time")).to_have_text(f"2 Mar {began.year}")
+    expect(page.locator("td time")).to_have_attribute("title", re.compile("05:30"))
+
+
 def test_the_theme_is_chosen_once_and_kept(enter):
     page = enter("/", color_scheme="light")
     button = page.get_by_role("button", name="Colour theme")
@@ -301,11 +311,11 @@ def test_the_command_is_quoted_as_pythons_shlex_does(script):
 def test_the_browser_ignores_what_the_server_ignores(script):
     paths = """train.py a/train.py data/x a/data/x data model.h5 keep.h5 a/b/c.txt a/c.txt logs/x a/logs/x outputs/m
         __pycache__/x.pyc a/__pycache__/x.pyc .git/config .venv/bin/python #x !y x[1].txt x1.txt foo/bar/baz foo/x/y/baz
-        foobaz a/.DS_Store é.txt b.log deep/b.log""".split()
+        foobaz a/.DS_Store é.txt b.log deep/b.log""".split()  # noqa: SIM905
     paths.append("a b.txt")
     files = """*.h5,!keep.h5 data/ /data data a/*.txt a/**/c.txt **/logs foo/**/baz foo/** * *,!train.py x[0-9].txt
         x\\[1\\].txt \\#x \\!y #comment,, ?1.txt [!x]1.txt !logs/x,!outputs/ *.log,!deep/ a/,!a/train.py é.* /*,!/a/ **
-        a/**,!a/b/c.txt .*""".split()
+        a/**,!a/b/c.txt .*""".split()  # noqa: SIM905
     call = "(m, [always, own, paths]) => paths.filter(m.ignoreRules(always, own))"
     for lines in [[], ["a b.txt  "], *(file.split(",") for file in files)]:
         rules = IgnoreRules(lines)

@@ -98,6 +98,7 @@ def test_parameters_keep_their_order_and_every_byte(person, answers):
         ({"max_hours": "-1"}, "max_hours", "greater than or equal to 0"),
         ({"max_hours": "90000"}, "max_hours", "315,360,000"),
         ({"max_minutes": "soon"}, "max_minutes", "Enter a number"),
+        ({"entry_script": "x" * 1025}, "entry_script", "at most 1024 characters"),
         ({"script_params.name": ["--a", "--a"], "script_params.value": ["1", "2"]}, "script_params", "given twice"),
         ({"script_params.name": [""], "script_params.value": ["1"]}, "script_params", "has no parameter name"),
         (
