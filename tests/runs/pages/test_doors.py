@@ -5,6 +5,7 @@ import re
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.views.defaults import server_error
 
 #: What strangers may open: the door itself, and whether the house stands.
 OPEN = ("accounts/", "admin/login/", "healthz", "readyz")
@@ -92,6 +93,12 @@ def test_pages_that_are_not_there_say_so_in_our_words(person):
     answer = person.get("/nowhere")
     assert answer.status_code == 404
     assert "There is no such page" in answer.content.decode()
+
+
+def test_a_mistake_of_ours_is_told_without_the_database(rf):
+    answer = server_error(rf.get("/"))
+    assert answer.status_code == 500
+    assert "Something broke on our side" in answer.content.decode()
 
 
 def test_a_form_without_its_token_is_explained(member):
