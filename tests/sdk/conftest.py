@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,13 +21,25 @@ def server() -> Iterator[IngestServer]:
 
 
 @pytest.fixture
+def small_disk(tmp_path: Path, needs: Callable[[object, str], None]) -> Iterator[Path]:
+    """A file system of its own with 4 MB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    needs(shutil.which("mount") and subprocess.run(mount, capture_output=True).returncode == 0, "the right to mount")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@pytest.fixture
 def make_task(tmp_path: Path, server: IngestServer) -> Iterator[Callable[..., TaskFolder]]:
     """``make_task(script, **fields of task.json)``; whatever is left of the tasks is killed after the test."""
     made: list[TaskFolder] = []
 
     def make(script: str = "", **fields) -> TaskFolder:
         fields.setdefault("server_url", server.url)
-        made.append(TaskFolder(tmp_path / f"task-{len(made)}", script=script, **fields))
+        root = fields.pop("root", tmp_path) / f"task-{len(made)}"
+        made.append(TaskFolder(root, script=script, **fields))
         return made[-1]
 
     yield make

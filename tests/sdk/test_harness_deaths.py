@@ -1,7 +1,10 @@
 """Harness, guard or both die: the script never notices, nothing is started twice, nothing is lost or doubled."""
 
+import errno
 import os
 import signal
+
+import pytest
 
 from tests.sdk.task_folder import wait_for
 
@@ -107,14 +110,22 @@ def test_what_survives_harness_and_guard_is_found_by_its_environment_and_ended(s
     wait_for(lambda: _is_dead(script), what="the script's end")
 
 
-def test_a_folder_without_a_readable_task_is_refused_with_a_sentence(tmp_path, capfd):
-    from tests.sdk.task_folder import TaskFolder
-
-    task = TaskFolder(tmp_path / "task")
-    (task.root / "task.json").write_text('{"schema": 2}')
+@pytest.mark.parametrize(
+    ("document", "sentence"),
+    [
+        ('{"schema": 2}', "this harness understands schema 1"),
+        ('{"schema": 1, "task": "x"}', "is not complete: KeyError('argv')"),
+        ('{"schema": 1, "task": "x", "argv": [1], "environ": {}}', "is not complete: AttributeError"),
+        ("[1]", "There is no readable task.json"),
+        ("{torn", "There is no readable task.json"),
+    ],
+)
+def test_a_folder_without_a_readable_task_is_refused_with_a_sentence(make_task, capfd, document, sentence):
+    task = make_task()
+    (task.root / "task.json").write_text(document)
 
     assert task.harness_start().wait(10) == 64
-    assert "this harness understands schema 1" in capfd.readouterr().err
+    assert sentence in capfd.readouterr().err
 
 
 def _is_dead(pid):
@@ -123,3 +134,16 @@ def _is_dead(pid):
             return file.read().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+@pytest.mark.needs("root")
+def test_a_script_that_fills_the_disk_still_has_its_own_exit_on_record(server, make_task, small_disk):
+    task = make_task(
+        "try:\n    file = open('outputs/big', 'wb', buffering=0)\n    while True: file.write(b'x' * 100_000)\n"
+        "except OSError as error:\n    raise SystemExit(error.errno)",
+        root=small_disk,
+    )
+    record = task.run()
+
+    assert record["code"] == errno.ENOSPC
+    assert server.exits[-1]["code"] == errno.ENOSPC

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 
-from trainhouse.harness.files import json_write
+from trainhouse.harness.files import json_reserve, json_write, json_write_reserved
 from trainhouse.harness.kernel import adopt_orphans
 from trainhouse.harness.oom import oom_kills
 from trainhouse.harness.processes import descendants, signal_each
@@ -47,12 +47,13 @@ def _guard(task):
         words.say("The kernel does not let the guard adopt orphans: children that outlive the script may stay behind.")
     kills_before = oom_kills()
     started_at = time.time()
+    json_reserve(task.path("exit.json"))
     # Written before the fork: a script is never started twice, even if the guard is killed right here.
     json_write(task.path("started"), {"guard": os.getpid(), "started_at": started_at})
     script = _script_fork(task, words)
     code, number, max_rss_bytes = _script_wait(script) if script else (_CANNOT_START, None, None)
     out_of_memory = (number == signal.SIGKILL or code == 128 + signal.SIGKILL) and kills_before != oom_kills()
-    json_write(
+    json_write_reserved(
         task.path("exit.json"),
         {
             "code": code,

@@ -24,7 +24,7 @@ def main(arguments):
         return _USAGE
     try:
         task = task_read(os.path.abspath(arguments[0]))
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, OSError) as error:
         sys.stderr.write("{}\n".format(error))
         return _USAGE
     lock = lock_take(task.path("lock"))

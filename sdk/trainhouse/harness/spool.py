@@ -70,17 +70,15 @@ class Stream:
         """What was read did not arrive: it counts as new again."""
         self._looked = min(self._looked, self.acknowledged)
 
-    def punch(self, before):
+    def punch(self):
         """Gives whole blocks that nobody needs any more back to the disk, in large steps: those the server has, and
-        those behind the limit. ``before`` is called first when there is something to do. Raises OSError where the file
-        system cannot."""
+        those behind the limit. Raises OSError where the file system cannot."""
         ends = [self.acknowledged]
         if self.is_full:
             ends.append(self._size)
         for index, end in enumerate(ends):
             end -= end % _BLOCK_BYTES
             if end - self._holes[index] >= PUNCH_BYTES:
-                before()
                 hole_punch(self._descriptor, self._holes[index], end)
                 self._holes[index] = end
 
@@ -106,14 +104,18 @@ class Spool:
         return iter(self.streams.values())
 
     def save(self):
-        """Writes the acknowledged offsets down. Merely a shortcut for a later harness: the server knows them too."""
+        """Writes the acknowledged offsets down if the disk allows. Merely a shortcut for a later harness: the server
+        knows them too."""
         acks = {stream.name: stream.acknowledged for stream in self}
         if acks != self._saved:
-            json_write(self._acks_path, acks)
+            try:
+                json_write(self._acks_path, acks)
+            except OSError:
+                return
             self._saved = acks
 
     def punch(self):
-        """Gives back what the server has. The offsets are written down first, so that no later harness reads a hole.
-        Raises OSError where the file system cannot."""
+        """Gives back what the server has. A later harness that reads a hole, because the offsets were not written down,
+        is told by the server to go on behind it. Raises OSError where the file system cannot."""
         for stream in self:
-            stream.punch(before=self.save)
+            stream.punch()

@@ -17,28 +17,39 @@ class Stop:
         self._begun_path = task.spool("stopping")
         self._default_grace_s = task.grace_s
         self._words = words
-        self._begun_at = (json_read(self._begun_path) or {}).get("begun_at")
+        self._asked = False
         self._killed = False
+        self._begun_at = None  # by the monotonic clock
+        begun_at = (json_read(self._begun_path) or {}).get("begun_at")
+        if begun_at is not None:
+            self._begun_at = time.monotonic() - max(0.0, time.time() - begun_at)
 
     @property
     def is_wanted(self):
-        return os.path.exists(self._path)
+        return self._asked or os.path.exists(self._path)
 
     def request(self, grace_s=None):
         """Asks for the end with ``grace_s`` of patience (None: the task's own). A request already there stays."""
         if not self.is_wanted:
-            text_write(self._path, "{}\n".format(self._default_grace_s if grace_s is None else grace_s))
+            self._asked = True
+            try:
+                text_write(self._path, "{}\n".format(self._default_grace_s if grace_s is None else grace_s))
+            except OSError:
+                pass  # a full disk: this harness knows, and the server asks the next one again
 
     def pursue(self, guard):
         """Takes the next step against everything below the process ``guard``, if one is due. Cheap when none is."""
         if not self.is_wanted:
             return
         if self._begun_at is None:
-            self._begun_at = time.time()
-            json_write(self._begun_path, {"begun_at": self._begun_at})
+            self._begun_at = time.monotonic()
+            try:
+                json_write(self._begun_path, {"begun_at": time.time()})
+            except OSError:
+                pass  # costs the script a second SIGTERM if this harness dies now
             self._words.say("Asked to stop: SIGTERM now, SIGKILL after {:g} s.".format(self._grace_s()))
             signal_each((process.pid for process in descendants(guard)), signal.SIGTERM)
-        elif not 0 <= time.time() - self._begun_at < self._grace_s():
+        elif time.monotonic() - self._begun_at >= self._grace_s():
             reached = signal_each((process.pid for process in descendants(guard)), signal.SIGKILL)
             if reached and not self._killed:
                 self._killed = True

@@ -36,13 +36,16 @@ class Task:
 def task_read(folder):
     """The task in ``folder``. Raises ValueError, in a sentence, when it cannot be understood."""
     document = json_read(os.path.join(folder, "task.json"))
-    if document is None:
+    if not isinstance(document, dict):
         raise ValueError("There is no readable task.json in {}.".format(folder))
     if document.get("schema") != 1:
         raise ValueError(
             "task.json in {} has schema {!r}; this harness understands schema 1.".format(folder, document.get("schema"))
         )
-    return Task(folder, document)
+    try:
+        return Task(folder, document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("task.json in {} is not complete: {!r}.".format(folder, error)) from error
 
 
 def _exact(text):

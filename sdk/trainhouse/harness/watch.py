@@ -4,7 +4,7 @@ import os
 import signal
 import time
 
-from trainhouse.harness.files import json_read, json_write
+from trainhouse.harness.files import json_read, json_write_reserved
 from trainhouse.harness.locks import lock_held
 from trainhouse.harness.oom import oom_kills
 from trainhouse.harness.outputs import Outputs
@@ -103,7 +103,7 @@ def _lost(task, words, kills_before):
         "started_at": (json_read(task.path("started")) or {}).get("started_at"),
         "ended_at": time.time(),
     }
-    json_write(task.path("exit.json"), record)
+    json_write_reserved(task.path("exit.json"), record)
     return record
 
 
