@@ -1,0 +1,50 @@
+"""The supervisor's rounds: what is due comes back, whatever became of the hints."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from runs.models import Run
+from runs.states import EndReason, RunState
+from runs.supervisor.loop import Round
+from runs.supervisor.rounds import enqueue_due
+from tests.factories import make_run
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    found: list[int] = []
+    monkeypatch.setattr("runs.supervisor.rounds.enqueue_advance", found.append)
+    return found
+
+
+def test_a_run_whose_time_has_come_is_asked_for_once_a_while(asked):
+    run = make_run(state=RunState.RUNNING, due_at=timezone.now() - timedelta(seconds=1))
+    enqueue_due()
+    enqueue_due()
+    assert asked == [run.pk]
+    assert Run.objects.get(pk=run.pk).due_at > timezone.now()
+
+
+def test_runs_that_are_not_due_or_have_ended_are_left_alone(asked):
+    past = timezone.now() - timedelta(seconds=1)
+    make_run(state=RunState.RUNNING, due_at=timezone.now() + timedelta(seconds=60))
+    make_run(state=RunState.COMPLETED, end_reason=EndReason.SUCCEEDED, due_at=past)
+    assert enqueue_due() == 0
+    assert asked == []
+
+
+def test_a_round_that_fails_is_taken_again():
+    taken = []
+
+    def act() -> None:
+        taken.append(1)
+        raise OSError("no luck")
+
+    one = Round("test", 0.0, act)
+    one.take()
+    one.take()
+    assert len(taken) == 2
