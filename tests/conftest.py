@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,6 +67,15 @@ def needs() -> Callable[[object, str], None]:
             missing(what)
 
     return check
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the users of runs can pass through; pytest's own are closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="th-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

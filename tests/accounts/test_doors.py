@@ -1,9 +1,10 @@
 """Who is let in where: sign-up closed, sign-in limited, everything else behind it."""
 
 import pytest
-from accounts.models import SignInLink, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import SignInLink, User
 
 pytestmark = pytest.mark.django_db
 

@@ -94,17 +94,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
 
 
 @pytest.mark.needs("root")
-def test_a_data_folder_below_a_closed_one_is_refused_for_root(tmp_path):
-    (tmp_path / "closed").mkdir(mode=0o700)
-    (tmp_path / "closed" / "data").mkdir()
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == os.geteuid() and folder.name.startswith("pytest"):
-            folder.chmod(0o711)
-    tmp_path.chmod(0o711)
+def test_a_data_folder_below_a_closed_one_is_refused_for_root(open_folder):
+    (open_folder / "closed").mkdir(mode=0o700)
+    (open_folder / "closed" / "data").mkdir(mode=0o711)
     with pytest.raises(StartRefused, match=r"closed is closed to others.*chmod o\+x"):
-        preflight.check_reachable(tmp_path / "closed" / "data")
-    (tmp_path / "closed").chmod(0o711)
-    preflight.check_reachable(tmp_path / "closed" / "data")
+        preflight.check_reachable(open_folder / "closed" / "data")
+    (open_folder / "closed").chmod(0o711)
+    preflight.check_reachable(open_folder / "closed" / "data")
 
 
 def test_the_data_folder_is_held_by_one_start_at_a_time(env):

@@ -1,9 +1,10 @@
 """``manage.py up``: the whole platform in one foreground process family."""
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from config.up.errors import StartRefused
 
@@ -22,7 +23,7 @@ class Command(BaseCommand):
         try:
             up(demo=options["demo"], say=self.say)
         except StartRefused as refusal:
-            raise CommandError(str(refusal)) from refusal
+            sys.exit(str(refusal))
 
     def say(self, text: str) -> None:
         self.stdout.write(text)
