@@ -52,5 +52,5 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):
     @admin.action(description="Close the account", permissions=["change"])
     def close_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Whoever is signed in is out with the next request. One's own account stays open."""
-        count = queryset.exclude(pk=request.user.pk).update(is_active=False)
+        count = queryset.exclude(username=request.user.get_username()).update(is_active=False)
         self.message_user(request, f"Accounts closed: {count}.", messages.SUCCESS)

@@ -12,10 +12,10 @@ class User(AbstractUser):
     Administrators have every permission; there are no finer ones to hand out.
     """
 
-    def has_perm(self, perm: str, obj: object = None) -> bool:
+    def has_perm(self, perm: str, obj: models.Model | None = None) -> bool:
         return self._is_administrator or super().has_perm(perm, obj)
 
-    def has_perms(self, perm_list: Iterable[str], obj: object = None) -> bool:
+    def has_perms(self, perm_list: Iterable[str], obj: models.Model | None = None) -> bool:
         return self._is_administrator or super().has_perms(perm_list, obj)
 
     def has_module_perms(self, app_label: str) -> bool:

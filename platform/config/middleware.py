@@ -11,7 +11,9 @@ from django.utils.deprecation import MiddlewareMixin
 class SignInRequired(LoginRequiredMiddleware):
     """Every view asks for a signed-in person unless it is marked ``login_not_required``; the API answers 401."""
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., object]) -> HttpResponseBase:
+    def handle_no_permission(  # type: ignore[override]
+        self, request: HttpRequest, view_func: Callable[..., HttpResponseBase]
+    ) -> HttpResponseBase:
         if request.path.startswith("/api/"):
             return JsonResponse({"error": "Sign in first."}, status=401)
         return super().handle_no_permission(request, view_func)

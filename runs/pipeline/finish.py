@@ -16,7 +16,7 @@ from runs.live.doorbell import ring
 from runs.models import Artifact, Attempt, Run, Task
 from runs.pipeline.place import wake_waiting
 from runs.pipeline.watch import exit_record, handle_of
-from runs.states import FINAL_STATE, TASK_ENDED, ArtifactPlace, EndReason, TaskState
+from runs.states import FINAL_STATE, TASK_ENDED, ArtifactPlace, EndReason, RunState, TaskState
 
 #: Within one call: how long to wait for processes to end and for their last words, before coming back later.
 PATIENCE_S = 2.0
@@ -140,4 +140,4 @@ def _tidy(attempt: Attempt, backend: ComputeBackend) -> None:
 
 
 def _last_word(run: Run) -> str:
-    return f"{FINAL_STATE[run.end_reason].label}: {run.end_message}"
+    return f"{RunState(FINAL_STATE[run.end_reason]).label}: {run.end_message}"

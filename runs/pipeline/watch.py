@@ -42,7 +42,7 @@ def watch_runs() -> None:
 
 def handle_of(task: Task) -> Handle:
     """The handle under which ``task`` was launched."""
-    return Handle(**task.handle)
+    return Handle(**(task.handle or {}))
 
 
 def look_after(task: Task, status: TaskStatus, backend: ComputeBackend) -> None:

@@ -73,9 +73,7 @@ def plain(line: str) -> str:
 
 
 def _build_streams(run: Run):
-    return Stream.objects.filter(
-        environment_id=run.environment_id, environment__isnull=False, kind=StreamKind.LOG
-    ).order_by("pk")
+    return Stream.objects.filter(environment__runs=run, kind=StreamKind.LOG).order_by("pk")
 
 
 def _label(stream: Stream, *, several: bool) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.http import Http404
 from django.utils import timezone
 
@@ -14,6 +14,11 @@ from runs.models import Run
 from runs.permissions import runs_visible_to
 from runs.pipeline.place import runs_ahead
 from runs.states import EndReason, RunState
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from accounts.models import User
 
 #: What each state means at this moment, as one sentence.
 STATE_WORDS: dict[str, str] = {
@@ -70,11 +75,11 @@ class RunSummary:
     position: int | None
 
 
-def run_for(user: AbstractBaseUser | AnonymousUser, pk: int) -> Run:
+def run_for(user: User | AnonymousUser, pk: int) -> Run:
     """The run ``pk`` with what its page needs of other tables. Raises Http404 when ``user`` may not see it, in the
     same words as when there is none."""
     run = (
-        runs_visible_to(user)
+        runs_visible_to(cast("User", user))  # every address is behind the sign-in
         .select_related("experiment", "owner", "snapshot", "target", "environment", "cloned_from__experiment")
         .filter(pk=pk)
         .first()

@@ -9,7 +9,9 @@ from pathlib import Path
 import uvicorn
 from django.conf import settings
 from django.db import close_old_connections
-from django_rq import get_worker
+from django_rq import get_queue
+from rq import Queue
+from rq.executions import Execution
 from rq.job import Job
 from rq.worker import SimpleWorker
 
@@ -49,10 +51,10 @@ def platform_parts(listener: socket.socket) -> list[Part]:
 class Worker(SimpleWorker):
     """Runs jobs in its own process, with its database connection kept fresh. A hanging job ends by RQ's alarm."""
 
-    def perform_job(self, job: Job, *args: object, **kwargs: object) -> bool:
+    def perform_job(self, job: Job, queue: Queue, execution: Execution) -> bool:
         close_old_connections()
         try:
-            return super().perform_job(job, *args, **kwargs)
+            return super().perform_job(job, queue, execution)
         finally:
             close_old_connections()
 
@@ -60,7 +62,8 @@ class Worker(SimpleWorker):
 def _work(queue: str, name: str, listener: socket.socket) -> None:
     listener.close()
     _await_redis()
-    worker = get_worker(queue, worker_class=Worker, name=f"{name}-{os.getpid()}")
+    jobs = get_queue(queue)
+    worker = Worker([jobs], connection=jobs.connection, name=f"{name}-{os.getpid()}")
     worker.work(logging_level="WARNING", max_jobs=JOBS_PER_WORKER)
 
 

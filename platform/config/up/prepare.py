@@ -67,7 +67,7 @@ def migrate_if_needed() -> bool:
 
 def collect_static_if_changed() -> bool:
     """Gathers the static files into the data folder when any has changed. False when none has."""
-    digest = sha256(f"{__version__} {settings.STORAGES['staticfiles']['BACKEND']}".encode())
+    digest = sha256(f"{__version__} {settings.STORAGES['staticfiles']}".encode())
     for finder in get_finders():
         for path, storage in sorted(finder.list([]), key=lambda found: str(found[0])):
             facts = os.stat(storage.path(path))
