@@ -13,6 +13,9 @@ from runs.models import Series
 BATCH_PREFIX = "batch/"
 VALIDATION_PREFIX = "val_"
 
+#: How many colours static/css/run.css has for curves.
+COLOURS = 6
+
 _LOWER_IS_BETTER = re.compile(
     r"loss|err|mae\b|mse\b|mape\b|msle\b|squared|absolute|perplexity|divergence|hinge|entropy|logcosh|wer\b|cer\b", re.I
 )
@@ -22,7 +25,7 @@ _GPU = re.compile(r"gpu(?P<index>\d+)_(?P<what>percent|memory_mb|power_w)")
 
 #: Machine series by name: the chart's title and unit.
 _SYSTEM = {
-    "cpu_percent": ("Processor", "%"),
+    "cpu_percent": ("Processor", "% of a core"),
     "memory_mb": ("Memory", "MB"),
     "processes": ("Processes", ""),
     "percent": ("GPU use", "%"),
@@ -30,17 +33,18 @@ _SYSTEM = {
     "power_w": ("GPU power", "W"),
 }
 
-#: What the overview shows first, when there are more metrics than it has room for.
+#: What comes first; everything else follows by name.
 _KEY_ORDER = ("val_accuracy", "accuracy", "val_loss", "loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """One curve: a series, and what the legend calls it."""
+    """One curve: a series, what the legend calls it, and the class that gives it its colour."""
 
     series: Series
     label: str
     is_validation: bool
+    colour: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +84,9 @@ class Tile:
 
 
 def metric_sections(series: Iterable[Series], *, wanted: str = "") -> list[Section]:
-    """The metrics' charts: training and validation of one metric together, batch metrics under their own heading.
-    ``wanted`` keeps the charts whose title holds it, whatever the case."""
-    listed = sorted(series, key=lambda one: (_is_batch(one), _base(one.name), one.name, one.task_id))
+    """The metrics' charts: training and validation of one metric together, batch metrics under their own heading,
+    accuracy and loss first. ``wanted`` keeps the charts whose title holds it, whatever the case."""
+    listed = sorted(series, key=lambda one: (_is_batch(one), *_rank(_base(one.name)), one.name, one.task_id))
     sections = []
     for is_batch, members in groupby(listed, key=_is_batch):
         charts = [_metric_chart(base, list(curves)) for base, curves in groupby(members, key=lambda s: _base(s.name))]
@@ -109,8 +113,7 @@ def system_sections(series: Iterable[Series], *, wanted: str = "") -> list[Secti
 def key_series(series: Iterable[Series], *, most: int) -> list[Series]:
     """The metrics that matter most, ``most`` of them: accuracies and losses first, batch metrics never."""
     listed = [one for one in series if not _is_batch(one) and one.count]
-    rank = {name: place for place, name in enumerate(_KEY_ORDER)}
-    listed.sort(key=lambda one: (rank.get(one.name, len(rank)), one.name, one.task_id))
+    listed.sort(key=lambda one: (*_rank(one.name), one.task_id))
     return listed[:most]
 
 
@@ -153,6 +156,10 @@ def curve_path(values: Sequence[float], *, width: float = 100.0, height: float =
     return "".join(parts)
 
 
+def _rank(name: str) -> tuple[int, str]:
+    return (_KEY_ORDER.index(name) if name in _KEY_ORDER else len(_KEY_ORDER), name)
+
+
 def _is_batch(series: Series) -> bool:
     return series.name.startswith(BATCH_PREFIX)
 
@@ -166,15 +173,18 @@ def _metric_chart(base: str, curves: list[Series]) -> Chart:
     several = len({one.task_id for one in curves}) > 1
     paired = len({one.name for one in curves}) > 1
     traces = []
-    for one in curves:
+    for place, one in enumerate(curves):
         is_validation = one.name.removeprefix(BATCH_PREFIX).startswith(VALIDATION_PREFIX)
         label = ("validation" if is_validation else "training") if paired else one.name.removeprefix(BATCH_PREFIX)
-        traces.append(
-            Trace(series=one, label=f"{label}, {one.task}" if several else label, is_validation=is_validation)
-        )
+        label = f"{label}, {one.task}" if several else label
+        traces.append(Trace(series=one, label=label, is_validation=is_validation, colour=_colour(place)))
     title = base if paired else curves[0].name.removeprefix(BATCH_PREFIX)
     kind = "batch" if _is_batch(curves[0]) else "metric"
     return Chart(key=f"{kind}:{base}", title=title, unit="", traces=tuple(traces))
+
+
+def _colour(place: int) -> str:
+    return f"curve-{place % COLOURS + 1}"
 
 
 def _system_key(name: str) -> str:
@@ -188,8 +198,9 @@ def _system_chart(what: str, curves: list[Series]) -> Chart:
     title, unit = _SYSTEM.get(what, (what, ""))
     several = len({one.task_id for one in curves}) > 1
     traces = []
-    for one in sorted(curves, key=lambda s: (s.task_id, len(s.name), s.name)):
+    for place, one in enumerate(sorted(curves, key=lambda s: (s.task_id, len(s.name), s.name))):
         gpu = _GPU.fullmatch(one.name)
         label = f"GPU {gpu['index']}" if gpu else title
-        traces.append(Trace(series=one, label=f"{label}, {one.task}" if several else label, is_validation=False))
+        label = f"{label}, {one.task}" if several else label
+        traces.append(Trace(series=one, label=label, is_validation=False, colour=_colour(place)))
     return Chart(key=f"system:{what}", title=title, unit=unit, traces=tuple(traces))

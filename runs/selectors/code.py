@@ -29,9 +29,11 @@ def command_line(spec: RunSpec) -> str:
 def parameters(spec: RunSpec) -> list[Parameter]:
     """The script's parameters in their order."""
     rows = []
-    for name, value in spec.script_params:
-        words = _words(value)
-        rows.append(Parameter(name=name, value=shlex.join(words) if len(words) > 1 else "".join(words), is_flag=not words))
+    for name, given in spec.script_params:
+        words = _words(given)
+        rows.append(
+            Parameter(name=name, value=shlex.join(words) if len(words) > 1 else "".join(words), is_flag=not words)
+        )
     return rows
 
 

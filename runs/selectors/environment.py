@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from runs.environments.lock import lock_packages
 from runs.models import Run
+from runs.states import EnvironmentState
 
-#: ``name==version`` at the head of a lock's line; hashes and markers follow.
-_LOCKED = re.compile(r"^(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;\\]+)", re.MULTILINE)
+#: The steps of a build as a person sees them, each with the builder's phases that it stands for.
+_STEPS = (
+    ("Resolve", ("resolve", "create")),
+    ("Download", ("download",)),
+    ("Install", ("install",)),
+    ("Compile", ("compile",)),
+    ("Seal", ("seal", "ready")),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +26,49 @@ class Package:
     version: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a build; ``state`` is ``done``, ``now`` or ``next``."""
+
+    label: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildProgress:
+    """How far a build is. ``done_bytes`` and ``total_bytes`` are 0 where nothing is being downloaded."""
+
+    steps: tuple[Step, ...]
+    words: str
+    percent: int
+    done_bytes: int
+    total_bytes: int
+
+
 def packages_of(run: Run) -> list[Package]:
     """The packages as they were installed for ``run``, by name; empty before the environment is ready."""
     lock = run.lock or (run.environment.lock if run.environment else "")
-    return [Package(name=match["name"], version=match["version"]) for match in _LOCKED.finditer(lock)]
+    pairs = [line.partition("==") for line in lock_packages(lock)]
+    return [Package(name=name, version=version) for name, _, version in pairs if version]
+
+
+def build_progress(run: Run) -> BuildProgress | None:
+    """How far the build of the run's environment is; None when it has no environment yet."""
+    environment = run.environment
+    if environment is None:
+        return None
+    told = environment.progress
+    phase = "ready" if environment.state == EnvironmentState.READY else told.get("phase", "")
+    now = next((place for place, (_, phases) in enumerate(_STEPS) if phase in phases), -1)
+    steps = tuple(
+        Step(label=label, state="done" if place < now or phase == "ready" else "now" if place == now else "next")
+        for place, (label, _) in enumerate(_STEPS)
+    )
+    is_download = phase == "download"
+    return BuildProgress(
+        steps=steps,
+        words=told.get("label") or "Waiting for the builder",
+        percent=int(told.get("percent") or 0),
+        done_bytes=int(told.get("done") or 0) if is_download else 0,
+        total_bytes=int(told.get("total") or 0) if is_download else 0,
+    )

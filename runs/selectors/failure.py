@@ -32,8 +32,8 @@ _ADVICE: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What the top of a failed run's page says. ``lines`` keep their colours; ``first_line`` numbers the first of
-    them, from 0, in ``stream``."""
+    """What the top of a failed run's page says. ``text`` is the end of ``stream``, without its colours, from line
+    ``first_line`` (from 0)."""
 
     title: str
     message: str
@@ -41,7 +41,7 @@ class Failure:
     exit_words: str
     stream: Stream | None
     first_line: int
-    lines: list[str]
+    text: str
     hints: list[str]
 
 
@@ -66,7 +66,7 @@ def failure_of(run: Run) -> Failure | None:
         exit_words=exit_words(task) if task else "",
         stream=stream,
         first_line=page.first_line if page else 0,
-        lines=lines,
+        text="\n".join(plain(line) for line in lines),
         hints=advice,
     )
 

@@ -121,7 +121,9 @@ _RULES: tuple[_Rule, ...] = (
         _says("The disk is full. Delete old runs' files, or write less."),
     ),
     (
-        re.compile(r"(?:FileNotFoundError|NotFoundError|No such file or directory).*?['\"](?P<path>[^'\"\n]{1,300})['\"]"),
+        re.compile(
+            r"(?:\bFileNotFoundError|\bNotFoundError|No such file or directory).*?['\"](?P<path>[^'\"\n]{1,300})['\"]"
+        ),
         _missing_file,
     ),
     (

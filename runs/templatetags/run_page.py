@@ -14,7 +14,7 @@ register = template.Library()
 def number(value: float | None) -> str:
     """A metric's value in at most five significant digits; a dash where there is none."""
     if value is None:
-        return "–"
+        return "\N{EN DASH}"
     if not math.isfinite(value):
         return str(value)
     if value == int(value) and abs(value) < 1e15:

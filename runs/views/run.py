@@ -46,7 +46,8 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
     """What happens now, or why it ended; then what the run is made of."""
     run = run_for(request.user, pk)
     spec = run.spec.masked()
-    key_series = charts.key_series(series_list(run, SeriesKind.METRIC), most=KEY_METRICS)
+    series = list(series_list(run, SeriesKind.METRIC))
+    key_series = charts.key_series(series, most=KEY_METRICS)
     return _page(
         request,
         run,
@@ -55,6 +56,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
             "failure": failure_of(run),
             "build": build_progress(run),
             "tiles": [charts.tile(one, picture_values(one)) for one in key_series],
+            "cursors": " ".join(f"{one.pk}:{one.count}" for one in series),
             "tail": _tail(run),
             "command": command_line(spec),
             "parameters": parameters(spec),
@@ -95,7 +97,13 @@ def logs(request: HttpRequest, pk: int) -> HttpResponse:
         request,
         run,
         "run-logs",
-        {"streams": streams, "shown": shown, "page": page, "numbered": numbered, "rest": plain(page.tail) if page else ""},
+        {
+            "streams": streams,
+            "shown": shown,
+            "page": page,
+            "numbered": numbered,
+            "rest": plain(page.tail) if page else "",
+        },
     )
 
 
@@ -162,4 +170,4 @@ def _tail(run: Run) -> dict[str, Any] | None:
         return None
     page = log_tail(streams["id"], count=LINES_ON_OVERVIEW)
     lines = [plain(line) for line in [*page.lines, *([page.tail] if page.tail else [])]]
-    return {**streams, "lines": lines}
+    return {**streams, "text": "\n".join(lines)}

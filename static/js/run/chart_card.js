@@ -1,6 +1,6 @@
 // One chart: its curves, its drawing by Plotly, its table, its note.
 
-import { across, Curve, smoothed, tableRows, timeUnit } from "./curve.js";
+import { across, Curve, markerSizes, smoothed, tableRows, timeUnit } from "./curve.js";
 import { number, plainText } from "./format.js";
 import { chartLayout, CONFIG } from "./look.js";
 
@@ -20,7 +20,7 @@ export class ChartCard {
       curve.next = Number(element.dataset.counts.split(",")[place]);
       this.curves.set(id, curve);
       const label = element.querySelectorAll("[data-label]")[place];
-      this.labels.set(id, { text: label.dataset.label, second: label.classList.contains("second") });
+      this.labels.set(id, { text: label.dataset.label, second: "second" in label.dataset });
     });
     this.isLoaded = false;
     this.isNear = false;
@@ -63,7 +63,7 @@ export class ChartCard {
     this.isDirty = false;
     const drawn = this.#traces({ axis, smooth, origin, colours });
     const layout = chartLayout({
-      colours, axis, isLog, height: HEIGHT, xTitle: drawn.xTitle,
+      colours, axis, isLog, fromZero: !!this.element.dataset.unit, height: HEIGHT, xTitle: drawn.xTitle,
       hasLegend: this.curves.size > 1, revision: `${axis}-${isLog}`,
     });
     if (!this.isDrawn) this.plot.replaceChildren();
@@ -87,9 +87,10 @@ export class ChartCard {
       const colour = colours.curves[place % colours.curves.length];
       place += 1;
       const x = across(curve, axis, origin).map((value) => value / divisor);
+      const sizes = markerSizes(curve.values, 6);
       const base = {
-        type: "scatter", mode: curve.length === 1 ? "markers" : "lines", connectgaps: false,
-        line: { color: colour, width: 2, dash: second ? "4px,2px" : "solid" }, marker: { color: colour, size: 6 },
+        type: "scatter", mode: sizes.some(Boolean) ? "lines+markers" : "lines", connectgaps: false,
+        line: { color: colour, width: 2, dash: second ? "4px,2px" : "solid" }, marker: { color: colour, size: sizes, line: { width: 0 } },
         hovertemplate: "%{y:.5g}", name: plainText(text), x,
       };
       if (smooth > 0 && curve.length > 2) {

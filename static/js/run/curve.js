@@ -63,6 +63,14 @@ export function across(curve, axis, origin) {
   return curve.times.map((time) => time - origin);
 }
 
+/** Marker sizes that make a point without neighbours visible, which a line alone would not draw. */
+export function markerSizes(values, size) {
+  return values.map((value, place) => {
+    const alone = value !== null && (values[place - 1] ?? null) === null && (values[place + 1] ?? null) === null;
+    return alone ? size : 0;
+  });
+}
+
 /** The unit in which `seconds` read best: [divisor, word]. */
 export function timeUnit(seconds) {
   if (seconds >= 2 * 86400) return [86400, "days"];

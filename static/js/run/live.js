@@ -15,7 +15,8 @@ export class Live extends EventTarget {
     this.socket = null;
     this.attempt = 0;
     this.timer = null;
-    this.version = 0;
+    this.version = "";
+    this.files = "";
     this.paused = false;
     this.over = false;
     this.logs = new Map();
@@ -98,7 +99,7 @@ export class Live extends EventTarget {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
     const logs = {};
     for (const [id, log] of this.logs) logs[id] = log.cursor();
-    const message = { type: "watch", state: this.version, logs, series: null };
+    const message = { type: "watch", state: this.version, files: this.files, logs, series: null };
     if (this.series) {
       message.series = this.series.cursors();
       message.kind = this.series.kind;
@@ -115,6 +116,7 @@ export class Live extends EventTarget {
     } else if (frame.type === "points") {
       this.#receivePoints(frame);
     } else if (frame.type === "files") {
+      this.files = frame.version;
       this.dispatchEvent(new CustomEvent("files"));
     }
   }

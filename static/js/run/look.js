@@ -15,7 +15,7 @@ export function chartColours() {
 }
 
 /** Plotly's layout for one chart. `axis` is "step", "relative" or "wall". */
-export function chartLayout({ colours, axis, xTitle, isLog, height, hasLegend, revision }) {
+export function chartLayout({ colours, axis, xTitle, isLog, fromZero, height, hasLegend, revision }) {
   const grid = { gridcolor: colours.line, linecolor: colours.line, zeroline: false, automargin: true };
   return {
     height,
@@ -37,7 +37,7 @@ export function chartLayout({ colours, axis, xTitle, isLog, height, hasLegend, r
       type: axis === "wall" ? "date" : "linear",
       title: { text: xTitle, standoff: 6, font: { size: 11 } },
     },
-    yaxis: { ...grid, type: isLog ? "log" : "linear", nticks: 6, exponentformat: "power" },
+    yaxis: { ...grid, type: isLog ? "log" : "linear", rangemode: fromZero ? "tozero" : "normal", nticks: 6, exponentformat: "power" },
     dragmode: "zoom",
     uirevision: revision,
   };

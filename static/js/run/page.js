@@ -4,6 +4,7 @@ import { duration } from "./format.js";
 import { attachTails } from "./log_tail.js";
 import { refreshParts } from "./parts.js";
 import { isFinal, live, noteState, runState } from "./session.js";
+import { watchTiles } from "./tiles.js";
 
 const EARLY = ["submitted", "preparing", "waiting", "starting"];
 const EARLY_LOOK_MS = 2500;
@@ -34,8 +35,8 @@ function showState({ detail: run }) {
   if (words === told) return;
   const before = runState();
   told = words;
-  noteState(run.state, ["completed", "failed", "errored", "cancelled"].includes(run.state));
-  if (before !== run.state) document.querySelector("[data-announce]").textContent = `The run is now ${run.label ?? run.state}.`;
+  noteState(run.state, run.is_final);
+  if (before !== run.state) document.querySelector("[data-announce]").textContent = `The run is now ${run.label.toLowerCase()}.`;
   refreshParts();
 }
 
@@ -91,18 +92,13 @@ function lookNowAndThen() {
   }, 500);
 }
 
-function confirmForms() {
-  document.addEventListener("submit", (event) => {
-    const dialog = document.getElementById(event.target.dataset?.confirm ?? "");
-    if (!dialog || event.target.dataset.sure) return;
+/** Links with data-dialog open their dialog; without JavaScript they lead to a page that asks the same. */
+function dialogLinks() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("[data-dialog]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    const form = event.target;
-    dialog.querySelector("[data-go]").onclick = () => {
-      form.dataset.sure = "yes";
-      form.requestSubmit();
-    };
-    dialog.querySelector("[data-close]").onclick = () => dialog.close();
-    dialog.showModal();
+    document.getElementById(link.dataset.dialog).showModal();
   });
 }
 
@@ -118,9 +114,10 @@ function copyButtons() {
   }
 }
 
-confirmForms();
+dialogLinks();
 copyButtons();
 attachTails();
+watchTiles();
 document.addEventListener("trainhouse:parts", attachTails);
 setInterval(tick, 1000);
 
