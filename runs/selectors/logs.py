@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
 from django.http import Http404
 
 from runs.models import Run, Stream
@@ -62,17 +63,12 @@ def log_stream_for(run: Run, stream_id: int) -> Stream:
     raise Http404(f"Run {run.pk} has no log {stream_id}.")
 
 
-def build_stream(run: Run) -> Stream | None:
-    """The log of the environment's last build."""
-    return _build_streams(run).last()
-
-
 def plain(line: str) -> str:
     """``line`` without its colours."""
     return _ESCAPES.sub("", line)
 
 
-def _build_streams(run: Run):
+def _build_streams(run: Run) -> QuerySet[Stream]:
     return Stream.objects.filter(environment__runs=run, kind=StreamKind.LOG).order_by("pk")
 
 

@@ -11,14 +11,14 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from runs import charts
-from runs.models import Run, Series
+from runs.models import Run
 from runs.selectors.artifacts import artifact_list
 from runs.selectors.code import command_line, parameters, snapshot_files
 from runs.selectors.environment import build_progress, packages_of
 from runs.selectors.failure import failure_of
-from runs.selectors.logs import build_stream, log_streams, plain
+from runs.selectors.logs import log_streams, plain
 from runs.selectors.run import run_for, run_summary
-from runs.selectors.series import picture_values, series_list
+from runs.selectors.series import pictures, series_list
 from runs.selectors.tasks import tasks_of
 from runs.states import RunState, SeriesKind
 from runs.stores.logs import log_tail
@@ -48,6 +48,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
     spec = run.spec.masked()
     series = list(series_list(run, SeriesKind.METRIC))
     key_series = charts.key_series(series, most=KEY_METRICS)
+    values = pictures(key_series)
     return _page(
         request,
         run,
@@ -55,7 +56,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
         {
             "failure": failure_of(run),
             "build": build_progress(run),
-            "tiles": [charts.tile(one, picture_values(one)) for one in key_series],
+            "tiles": [charts.tile(one, values.get(one.pk, [])) for one in key_series],
             "cursors": " ".join(f"{one.pk}:{one.count}" for one in series),
             "tail": _tail(run),
             "command": command_line(spec),
@@ -145,7 +146,7 @@ def _charts(request: HttpRequest, pk: int, kind: SeriesKind) -> HttpResponse:
         "kind": kind,
         "sections": make(series, wanted=wanted),
         "wanted": wanted,
-        "pictures": _pictures(series),
+        "pictures": {pk: charts.curve_path(values) for pk, values in pictures(series[:MOST_PICTURES]).items()},
         "smooth": request.GET.get("smooth", ""),
         "usual_axis": usual_axis,
         "axis": request.GET.get("x", usual_axis),
@@ -154,20 +155,12 @@ def _charts(request: HttpRequest, pk: int, kind: SeriesKind) -> HttpResponse:
     return _page(request, run, f"run-{'system' if kind == SeriesKind.SYSTEM else 'metrics'}", context)
 
 
-def _pictures(series: list[Series]) -> dict[int, str]:
-    return {one.pk: charts.curve_path(picture_values(one)) for one in series[:MOST_PICTURES]}
-
-
 def _tail(run: Run) -> dict[str, Any] | None:
     """The log that tells what happens now, and its last lines: the build's until the script speaks."""
-    if run.state in (RunState.SUBMITTED, RunState.PREPARING):
-        stream = build_stream(run)
-        streams = {} if stream is None else {"id": stream.pk, "label": "Environment build"}
-    else:
-        output = next((stream for stream in log_streams(run) if stream.name == "output"), None)
-        streams = {} if output is None else {"id": output.id, "label": output.label}
-    if not streams:
+    wanted = "build" if run.state in (RunState.SUBMITTED, RunState.PREPARING) else "output"
+    stream = next((stream for stream in log_streams(run) if stream.name == wanted), None)
+    if stream is None:
         return None
-    page = log_tail(streams["id"], count=LINES_ON_OVERVIEW)
+    page = log_tail(stream.id, count=LINES_ON_OVERVIEW)
     lines = [plain(line) for line in [*page.lines, *([page.tail] if page.tail else [])]]
-    return {**streams, "text": "\n".join(lines)}
+    return {"id": stream.id, "label": stream.label, "text": "\n".join(lines)}
