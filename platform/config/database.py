@@ -50,7 +50,8 @@ def sqlite(path: Path) -> dict[str, object]:
 def _keep_private(path: Path) -> None:
     """Makes the file, if need be, for its owner alone; SQLite gives its log and its index the same rights.
 
-    A file that is somebody else's, or a folder that is not there yet, is for the first connection to complain about.
+    Those that lie there already, made while the file was open to others, are closed too. A file that is somebody
+    else's, or a folder that is not there yet, is for the first connection to complain about.
     """
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -58,3 +59,6 @@ def _keep_private(path: Path) -> None:
             os.fchmod(handle, 0o600)
         finally:
             os.close(handle)
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).chmod(0o600)

@@ -7,7 +7,7 @@ from config import database, env, secrets
 BASE_DIR = Path(__file__).resolve().parents[2]
 ENV = env.read()
 
-DATA_DIR = ENV.data_dir
+DATA_DIR = secrets.data_dir(ENV)
 DEBUG = ENV.debug
 SECRET_KEY = secrets.secret_key(ENV)
 PUBLIC_URL = secrets.public_url(ENV)

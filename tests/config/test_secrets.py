@@ -1,11 +1,13 @@
 """The installation's key and the addresses it answers to."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from config import secrets
+from config import database, secrets
 from config.env import Env, SettingError
 
 
@@ -75,3 +77,27 @@ def test_addresses_for_this_machine_and_for_people(tmp_path, values, local, publ
 
 def test_the_name_in_the_public_address_is_answered_to(tmp_path):
     assert "house.example" in secrets.allowed_hosts(Env(data_dir=tmp_path, public_url="https://house.example"))
+
+
+def test_an_installation_whose_key_comes_from_outside_is_as_closed_as_any(tmp_path):
+    """Without the key to write, nothing else may be left to make the folder with everybody's rights."""
+    data = tmp_path / "new" / "data"
+    environ = {**os.environ, "TRAINHOUSE_DATA_DIR": str(data), "TRAINHOUSE_SECRET_KEY": "k" * 50}
+    environ.pop("DATABASE_URL", None)
+    program = "import django; django.setup()\nfrom django.db import connection\nconnection.ensure_connection()\n"
+    program += "connection.cursor().execute('CREATE TABLE secrets (word)')\nimport os; os._exit(0)"
+    environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert data.stat().st_mode & 0o777 == 0o711
+    modes = {path.name: path.stat().st_mode & 0o777 for path in data.glob("trainhouse.sqlite3*")}
+    assert modes == dict.fromkeys(["trainhouse.sqlite3", "trainhouse.sqlite3-wal", "trainhouse.sqlite3-shm"], 0o600)
+
+
+def test_a_database_that_was_open_to_others_is_closed_with_its_log(tmp_path):
+    path = tmp_path / "trainhouse.sqlite3"
+    files = [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))]
+    for file in files:
+        file.touch(0o644)
+    database.sqlite(path)
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
