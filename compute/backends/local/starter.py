@@ -6,7 +6,7 @@
             ``{"error"}``. ``started`` is the kernel's start time of the process, which tells it from a later namesake.
 ``attend``  runs a command to its end and ends the way the command ended. Everything the command started dies with it,
             and all of it dies when this program is told to end or its own parent dies.
-``slay``    as the given user, kills every process of that user at once; a process that forks cannot slip away.
+``slay``    kills every process of the given user at once; a process that forks cannot slip away, nor shoot first.
 
 A forked child runs Python code between fork and exec, which is safe only in a process with a single thread: the
 server has several, this program has one.
@@ -23,6 +23,9 @@ from typing import NoReturn
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+
+#: No process has this user id. See ``slay``.
+NOBODYS_UID = 4_294_900_001
 
 
 def main() -> None:
@@ -88,9 +91,17 @@ def attend(order: dict) -> NoReturn:
 
 
 def slay(order: dict) -> None:
-    if not order.get("uid"):
+    uid = order.get("uid")
+    if not uid:
         raise SystemExit("slay needs a user id other than root's: it kills every process of that user.")
-    _become(order)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    try:
+        # The kernel asks for the sender's effective user and the target's real and saved one (kill(2)): so this
+        # process reaches all of that user's, and none of them reaches this one.
+        os.setresuid(NOBODYS_UID, uid, NOBODYS_UID)
+    except OSError:
+        os.setresuid(uid, uid, uid)  # a user namespace that does not know the id
     try:
         os.kill(-1, signal.SIGKILL)
     except ProcessLookupError:

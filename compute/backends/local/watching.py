@@ -52,13 +52,13 @@ def exit_record(document: dict[str, Any] | None) -> ExitRecord | None:
         signal=number,
         ended_at=ended_at,
         out_of_memory=document.get("out_of_memory") is True,
-        max_rss_bytes=_whole(document.get("max_rss_bytes")),
+        max_rss_bytes=_whole(document.get("max_rss_bytes"), most=2**53),
         started_at=_number(document.get("started_at")),
     )
 
 
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53 else None
+def _whole(value: object, *, most: int = 2**31) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < most else None
 
 
 def _number(value: object) -> float | None:
