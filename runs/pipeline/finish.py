@@ -1,5 +1,6 @@
 """From STOPPING to the final state: stop what remains, bring everything home, free the slots, tidy up."""
 
+import logging
 import time
 from datetime import timedelta
 
@@ -17,6 +18,8 @@ from runs.models import Artifact, Attempt, Run, Task
 from runs.pipeline.place import wake_waiting
 from runs.pipeline.watch import exit_record, handle_of
 from runs.states import FINAL_STATE, TASK_ENDED, ArtifactPlace, EndReason, RunState, TaskState
+
+logger = logging.getLogger(__name__)
 
 #: Within one call: how long to wait for processes to end and for their last words, before coming back later.
 PATIENCE_S = 2.0
@@ -39,7 +42,7 @@ def step_stopping(run: Run) -> float | None:
             return LOOK_AGAIN_S
         if not _drained(attempt, backend) and not overdue:
             return LOOK_AGAIN_S
-        _keep_outputs(run, attempt, backend)
+        _keep_outputs(run, attempt, backend, overdue=overdue)
         if overdue:
             _give_up(run)  # and leave the tasks' folders as they are: they may hold what could not be fetched
         else:
@@ -92,8 +95,12 @@ def _drained(attempt: Attempt, backend: ComputeBackend) -> bool:
     return all(drained)
 
 
-def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend) -> None:
-    """Moves what the tasks put out into the server's store, which is the server's alone."""
+def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend, *, overdue: bool) -> None:
+    """Moves what the tasks put out into the server's store, which is the server's alone.
+
+    A file that resists is tried again with the whole step; once the run is overdue it stays in the task's folder, so
+    that nothing a script leaves behind can hold its slot for ever.
+    """
     store = settings.DATA_DIR / "artifacts"
     store.mkdir(mode=0o700, exist_ok=True)
     for task in attempt.tasks.all():
@@ -107,6 +114,13 @@ def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend) -> None:
                 size_bytes = backend.keep_output(handle, output.path, store / key)
             except FileNotFoundError:
                 continue  # gone, or no plain file of the task's: it was never the run's to keep
+            except Exception as error:
+                if not overdue:
+                    raise
+                logger.exception("An output was left behind", extra={"run": run.pk, "task": task.pk})
+                message = f"{output.path!r} could not be brought home ({error}); it stays in the folder of {task}."
+                event_add(run, kind="output_left", message=message)
+                continue
             Artifact.objects.update_or_create(
                 task=task,
                 path=output.path,

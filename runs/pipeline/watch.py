@@ -69,7 +69,7 @@ def exit_record(task: Task, record: ExitRecord) -> None:
         exit_signal=record.signal,
         out_of_memory=record.out_of_memory,
         max_rss_bytes=record.max_rss_bytes,
-        ended_at=datetime.fromtimestamp(record.ended_at, tz=timezone.utc),
+        ended_at=min(now(), datetime.fromtimestamp(record.ended_at, tz=timezone.utc)),
     )
 
 
@@ -108,7 +108,8 @@ def _fetch(run: Run, task: Task, backend: ComputeBackend) -> None:
 
 
 def _believe_exit(run: Run, task: Task, record: ExitRecord, backend: ComputeBackend) -> None:
-    if now().timestamp() - record.ended_at < EXIT_PATIENCE_S:
+    # The time is the task's own word: one that lies in the future is not waited for.
+    if 0 <= now().timestamp() - record.ended_at < EXIT_PATIENCE_S:
         return
     task_drain(task, backend)
     exit_record(task, record)

@@ -241,3 +241,73 @@ def _tools(backend) -> str:
     handle = launched(backend, "pass\n", environment=EnvironmentRef(digest="d", python=Path(PYTHON), path=Path("/usr")))
     finished(backend, handle)
     return handle.native["tools"]
+
+
+def test_outputs_too_deep_for_any_path_are_passed_over_and_the_rest_is_kept(walled):
+    script = (
+        "import os\n"
+        "open('outputs/model', 'w').write('mine')\n"
+        "inside = os.open('outputs', os.O_RDONLY)\n"
+        "for _ in range(60):\n"
+        "    os.mkdir('d' * 200, dir_fd=inside)\n"
+        "    inside = os.open('d' * 200, os.O_RDONLY, dir_fd=inside)\n"
+        "    os.close(os.open('file', os.O_CREAT | os.O_WRONLY, dir_fd=inside))\n"
+    )
+    handle = launched(walled, script)
+    finished(walled, handle)
+    found = [file.path for file in walled.outputs(handle)]
+    assert found[-1] == "outputs/model"
+    assert 1 < len(found) < 10
+    for number, path in enumerate(found):
+        walled.keep_output(handle, path, walled.folders.data / "kept" / str(number) / path)
+    walled.cleanup(handle)
+    assert not walled.folders.task(handle.key).exists()
+
+
+def test_keeping_a_hole_of_terabytes_costs_no_disk_and_no_time(walled):
+    script = (
+        "import os\n"
+        "with open('outputs/huge', 'wb') as file:\n"
+        "    file.write(b'head'); file.truncate(1 << 42); file.seek(1 << 30); file.write(b'middle')\n"
+        "os.link('outputs/huge', 'outputs/twin')\n"
+    )
+    handle = launched(walled, script)
+    finished(walled, handle)
+    kept = walled.folders.data / "kept"
+    assert walled.keep_output(handle, "outputs/twin", kept) == 1 << 42
+    assert kept.stat().st_size == 1 << 42
+    assert kept.stat().st_blocks * 512 < 1 << 20
+    with kept.open("rb") as file:
+        assert file.read(4) == b"head"
+        file.seek(1 << 30)
+        assert file.read(7) == b"middle\0"
+
+
+def test_a_task_that_shoots_at_its_own_user_without_end_is_killed_all_the_same(walled):
+    script = (
+        "import os, signal\n"
+        "print('up', flush=True)\n"
+        "while True:\n"
+        "    try: os.kill(-1, signal.SIGKILL)\n"
+        "    except ProcessLookupError: pass\n"
+    )
+    handle = launched(walled, script)
+    wait_for(lambda: "up" in output_of(walled, handle))
+    assert walled.kill(handle) > 0
+    assert walled.kill(handle) == 0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"code": 9007199254740000, "ended_at": 1}',
+        '{"code": 0, "ended_at": 1e300}',
+        '{"signal": 2147483648, "ended_at": 1}',
+    ],
+)
+def test_numbers_that_no_exit_has_are_no_exit(walled, document):
+    script = f"open('../exit.json', 'w').write({document!r})\nimport time; print('up', flush=True); time.sleep(60)\n"
+    handle = launched(walled, script)
+    wait_for(lambda: "up" in output_of(walled, handle))
+    assert seen(walled, handle).exit is None
+    walled.kill(handle)

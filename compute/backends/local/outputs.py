@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,15 @@ from compute.plan import OutputFile
 #: The first part of an output's path, and where that lies below the task's folder.
 ROOTS: dict[str, tuple[str, ...]] = {"outputs": ("work", "outputs"), "uploads": ("uploads",)}
 _MOST_FILES = 100_000
+#: A longer path has no place below the server's own folders, whose paths end at 4,096 bytes.
+_MOST_PATH_BYTES = 2048
+_MOST_PATH_CHARACTERS = 1024
+_PIECE_BYTES = 1024 * 1024
 
 
 def outputs_list(folder: Path) -> Iterator[OutputFile]:
-    """The regular files of the task's own below its roots, by path; at most 100,000. Links, and names that are
-    no UTF-8, are passed over."""
+    """The regular files of the task's own below its roots, by path; at most 100,000. Links, names that are
+    no UTF-8, and paths of more than 1,024 characters or 2,048 bytes are passed over."""
     found: list[OutputFile] = []
     with contextlib.suppress(FileNotFoundError), handling.opened(folder) as inside:
         owner = os.fstat(inside).st_uid
@@ -81,9 +84,9 @@ def _walk(top: int, root: str, owner: int) -> Iterator[OutputFile]:
                 with os.scandir(folder) as entries:
                     found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
                 for name, status in found:
-                    if not _is_utf8(name):
-                        continue
                     path = f"{prefix}/{name}"
+                    if not _is_storable(path):
+                        continue
                     if stat.S_ISDIR(status.st_mode) and len(waiting) < 500:
                         with contextlib.suppress(FileNotFoundError), handling.opened_below(folder, (name,)) as below:
                             waiting.append((os.dup(below), path))
@@ -99,12 +102,11 @@ def _walk(top: int, root: str, owner: int) -> Iterator[OutputFile]:
             os.close(folder)
 
 
-def _is_utf8(name: str) -> bool:
+def _is_storable(path: str) -> bool:
     try:
-        name.encode()
+        return len(path.encode()) <= _MOST_PATH_BYTES and len(path) <= _MOST_PATH_CHARACTERS
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _moved(parent: int, name: str, destination: Path, expected: os.stat_result) -> bool:
@@ -125,12 +127,28 @@ def _moved(parent: int, name: str, destination: Path, expected: os.stat_result) 
 def _copied(descriptor: int, destination: Path) -> None:
     fresh = destination.with_name(f".{secrets.token_hex(8)}")
     try:
-        with (
-            open(os.dup(descriptor), "rb") as source,
-            open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as copy,
-        ):
-            shutil.copyfileobj(source, copy, 1024 * 1024)
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as copy:
+            _data_copied(descriptor, copy.fileno())
         os.replace(fresh, destination)
-    except OSError:
+    except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def _data_copied(source: int, copy: int) -> None:
+    """Copies what the file holds; its holes, which may be terabytes that never took a block, stay holes."""
+    size, at = os.fstat(source).st_size, 0
+    os.ftruncate(copy, size)
+    while at < size:
+        try:
+            at = os.lseek(source, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole from here on
+                return
+            raise
+        end = os.lseek(source, at, os.SEEK_HOLE)
+        while at < end:
+            piece = os.pread(source, min(_PIECE_BYTES, end - at), at)
+            if not piece:
+                return
+            at += os.pwrite(copy, piece, at)

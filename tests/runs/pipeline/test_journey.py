@@ -260,3 +260,30 @@ def test_a_silent_task_that_lives_is_read_from_its_folder(running, backend):
     stream = Stream.objects.get(task=task, name="output")
     assert log_read(stream.pk, offset=0, size=100) == b"epoch 1\n"
     assert fresh(running).state == RunState.RUNNING
+
+
+def test_an_output_that_cannot_be_kept_never_holds_the_slot_for_ever(running, backend, monkeypatch):
+    def resists(handle, path, destination):
+        raise OSError(36, "File name too long")
+
+    monkeypatch.setattr(backend, "keep_output", resists)
+    backend.produced[task_of(running).key] = {"outputs/" + "d" * 300: b"deep"}
+    end_well(running, backend)
+    advance(running.pk)
+    assert fresh(running).state == RunState.STOPPING
+    Run.objects.filter(pk=running.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.ERRORED, EndReason.STOPPING_TIMEOUT)
+    assert "File name too long" in after.events.get(kind="output_left").message
+    assert not Lease.objects.exists()
+    assert backend.cleaned == []
+
+
+def test_an_exit_that_claims_to_lie_in_the_future_is_believed(running, backend):
+    backend.end(task_of(running).key, code=0, ago_s=-1e9)
+    Task.objects.filter(pk=task_of(running).pk).update(is_drained=True)
+    watch_runs()
+    task = task_of(running)
+    assert task.state == TaskState.EXITED
+    assert task.ended_at <= timezone.now()
