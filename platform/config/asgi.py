@@ -21,6 +21,7 @@ from django.conf import settings  # noqa: E402
 from django.http.request import split_domain_port, validate_host  # noqa: E402
 from django.urls import re_path  # noqa: E402
 
+from config.bodies import limited  # noqa: E402
 from runs import consumers  # noqa: E402
 from runs.api import ingest  # noqa: E402
 
@@ -28,6 +29,7 @@ Scope = Any
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[Any], Awaitable[None]]
 
+_pages = limited(_django)
 _sockets = SessionMiddlewareStack(
     URLRouter([*consumers.websocket_urlpatterns, re_path(r"", consumers.UnknownSocket.as_asgi())])
 )
@@ -36,7 +38,7 @@ _sockets = SessionMiddlewareStack(
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application that uvicorn serves."""
     if scope["type"] == "http":
-        entrance = ingest.application if scope["path"] == ingest.PATH else _django
+        entrance = ingest.application if scope["path"] == ingest.PATH else _pages
         await entrance(scope, receive, send)
     elif scope["type"] == "websocket":
         entrance = _sockets if is_own_origin(dict(scope["headers"])) else WebsocketDenier.as_asgi()

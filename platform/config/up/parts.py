@@ -23,6 +23,9 @@ from runs.supervisor import supervise_forever
 #: How many workers each queue has, by queue.
 WORKERS = {"control": 2, "builds": 1}
 
+#: The largest message that a browser may send through a socket; what it wants to see takes a few hundred bytes.
+WISH_BYTES = 1024 * 1024
+
 #: A worker that has done this many jobs makes room for a fresh one.
 JOBS_PER_WORKER = 5000
 
@@ -96,6 +99,7 @@ def _serve(listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        ws_max_size=WISH_BYTES,
         # Harnesses speak every 5 s at least; their connections stay open between.
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
