@@ -13,16 +13,10 @@ PASSWORD = "correct horse"
 #: Every address that answers people who are not signed in, and why it may.
 OPEN = {
     "account_login": "the door",
-    "account_confirm_login_code": "the door, with a code",
     "account_logout": "leads to the door",
     "account_signup": "says that sign-up is closed",
     "account_inactive": "says that the account is closed",
-    "account_reset_password": "for who forgot theirs",
-    "account_reset_password_done": "for who forgot theirs",
-    "account_reset_password_from_key": "for who forgot theirs",
-    "account_reset_password_from_key_done": "for who forgot theirs",
-    "account_confirm_email": "from a letter",
-    "account_email_verification_sent": "from a letter",
+    "account_reset_password": "says whom to ask",
     "signin-link": "from an administrator",
     "healthz": "for monitors",
     "readyz": "for monitors",
@@ -127,3 +121,22 @@ def test_scripts_in_attributes_run_in_the_administration_alone(client, admin):
     policy = client.get("/accounts/password/change/").headers["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe-eval" not in policy
+
+
+def test_the_administration_has_no_door_of_its_own(client, admin, member):
+    wrong = {"username": "admin", "password": "wrong"}
+    for answer in (client.get("/admin/login/?next=/admin/"), client.post("/admin/login/?next=/admin/", wrong)):
+        assert answer.headers["Location"] == "/accounts/login/?next=%2Fadmin%2F"
+    client.force_login(member)
+    assert client.get("/admin/login/").status_code == 403
+
+
+def test_nothing_is_sent_by_mail_and_no_address_is_a_way_in(client, member, mailoutbox):
+    member.email = "member@example.org"
+    member.save(update_fields=["email"])
+    assert "Ask an administrator" in client.get("/accounts/password/reset/").content.decode()
+    assert client.post("/accounts/password/reset/", {"email": member.email}).status_code == 405
+    client.force_login(member)
+    for path in ("email/", "confirm-email/", "confirm-email/x/", "login/code/confirm/", "password/reset/key/1-x/"):
+        assert client.post(f"/accounts/{path}").status_code == 404, path
+    assert mailoutbox == []
