@@ -76,9 +76,10 @@ def receive(task_id: int, frame: Frame) -> Answer:
     grew = False
     for segment in frame.segments:
         if segment.stream in LOG_STREAMS:
-            size = log_append(facts.streams[segment.stream].id, offset=segment.offset, data=segment.data)
+            data = _within_limit(segment)
+            size = log_append(facts.streams[segment.stream].id, offset=segment.offset, data=data)
             accepted[segment.stream] = size
-            grew = grew or bool(segment.data)
+            grew = grew or bool(data)
             if segment.eof and size == segment.offset + len(segment.data):
                 ended.append(segment.stream)
     outcome = _store(facts, frame, accepted, ended)
@@ -87,6 +88,13 @@ def receive(task_id: int, frame: Frame) -> Answer:
     if outcome.wakes_run:
         enqueue_advance(facts.run_id)
     return Answer(accepted=accepted, stop_grace_s=float(settings.ENV.stop_grace_s) if facts.is_stopping else None)
+
+
+def _within_limit(segment: Segment) -> bytes:
+    """What of a log's segment lies below the limit of logs. The harness keeps to it; a script that sends in its place,
+    or leaves a spool full of holes, finds the end of the store here."""
+    limit = settings.ENV.log_limit_bytes
+    return segment.data[: max(0, limit - segment.offset)] if limit else segment.data
 
 
 def _store(facts: TaskFacts, frame: Frame, accepted: dict[str, int], ended: list[str]) -> _Outcome:

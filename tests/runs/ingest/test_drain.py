@@ -103,3 +103,12 @@ def test_a_task_without_a_folder_is_over_with_what_is_here(task, backend):
 def test_a_task_that_was_never_launched_has_nothing_to_fetch(task, backend):
     task.handle = None
     assert not task_drain(task, backend)
+
+
+def test_a_spool_full_of_holes_fills_nothing_beyond_the_limit_of_logs(task, backend, settings):
+    changed = {name: getattr(settings.ENV, name) for name in settings.ENV.__slots__} | {"log_limit_bytes": 1_000_000}
+    settings.ENV = settings.ENV.__class__(**changed)
+    backend.spools[task.key]["output"] = bytes(5_000_000)
+    backend.end(task.key, code=0)
+    assert task_drain(task, backend)
+    assert output_of(task) == bytes(1_000_000)

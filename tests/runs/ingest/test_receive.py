@@ -351,3 +351,11 @@ def test_a_request_that_is_always_overtaken_gives_up(task, monkeypatch):
     monkeypatch.setattr(receiving, "_keep_points", lambda *args: (_ for _ in ()).throw(receiving._Overtaken()))
     with pytest.raises(receiving._Overtaken):
         receive(task.pk, Frame(segments=(Segment(stream="points", offset=0, data=point(1.0)),)))
+
+
+def test_a_sender_that_ignores_the_limit_of_logs_gets_no_further(task, settings):
+    changed = {name: getattr(settings.ENV, name) for name in settings.ENV.__slots__} | {"log_limit_bytes": 10}
+    settings.ENV = settings.ENV.__class__(**changed)
+    assert take(task, ("output", 0, b"0123456789abc")).accepted == {"output": 10}
+    assert take(task, ("output", 10, b"abc")).accepted == {"output": 10}
+    assert output_of(task) == b"0123456789"
