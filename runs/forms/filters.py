@@ -17,6 +17,10 @@ from runs.states import ACTIVE, RunState
 if TYPE_CHECKING:
     from accounts.models import User
 
+#: Of what is searched for; SQLite takes no pattern of more than 50,000 bytes.
+_MOST_CHARACTERS = 200
+_MOST_WORDS = 10
+
 #: The value of the state filter that stands for every state before the end.
 ANY_ACTIVE = "active"
 
@@ -67,7 +71,7 @@ class RunFilter(django_filters.FilterSet):
     def with_words(self, runs: QuerySet[Run], name: str, words: str) -> QuerySet[Run]:
         """Runs in which each of the words occurs: in the name, a tag, or the experiment; ``#3`` is a run's number."""
         runs = runs.annotate(tags_text=Cast("tags", TextField()))
-        for word in words.split()[:10]:
+        for word in words[:_MOST_CHARACTERS].split()[:_MOST_WORDS]:
             # Tags are kept as JSON, in which SQLite holds letters beyond ASCII as escapes.
             escaped = json.dumps(word)[1:-1]
             found = (

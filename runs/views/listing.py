@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
-from django_tables2 import RequestConfig
 
 from runs.forms.filters import RunFilter
 from runs.permissions import runs_visible_to
@@ -24,7 +23,10 @@ def run_list(request: PageRequest) -> HttpResponse:
     )
     filters = RunFilter(request.GET, queryset=runs, user=request.user)
     table = RunTable(filters.qs, exclude=() if request.user.is_staff else ("owner",))
-    RequestConfig(request, paginate={"per_page": RUNS_A_PAGE}).configure(table)
+    if "sort" in request.GET:
+        table.order_by = request.GET.getlist("sort")
+    table.paginate(per_page=RUNS_A_PAGE)
+    table.page = table.paginator.get_page(request.GET.get("page"))
     context = {
         "table": table,
         "filters": filters,
