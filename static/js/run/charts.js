@@ -120,14 +120,18 @@ function showWanted() {
 /** Cards that the server draws and this page lacks are put in; a card whose curves became more is replaced. */
 function merge({ detail: { fresh } }) {
   let changed = false;
-  for (const section of fresh.querySelectorAll("[data-section]")) {
+  let above = null;
+  for (const section of [...fresh.querySelectorAll("[data-section]")]) {
     const own = place.querySelector(`[data-section="${CSS.escape(section.dataset.section)}"]`);
     if (!own) {
-      place.append(section);
+      if (above) above.after(section);
+      else place.prepend(section);
       section.querySelectorAll("[data-chart]").forEach(adopt);
+      above = section;
       changed = true;
       continue;
     }
+    above = own;
     const grid = own.querySelector(".chart-grid");
     let before = null;
     for (const element of [...section.querySelectorAll("[data-chart]")]) {

@@ -82,11 +82,12 @@ export class LogViewer extends EventTarget {
     this.#soon();
   }
 
-  /** Brings line `line` (from 0) into the upper third of the view and marks it. */
+  /** Marks line `line` (from 0), and brings it into the upper third of the view when it is not in view. */
   show(line) {
     this.target = line;
     this.follow(false);
-    this.#goTo(line - Math.floor(this.view / ROW / 3));
+    const isInView = line >= this.top && line + 1 <= this.top + this.view / ROW;
+    this.#goTo(isInView ? this.top : line - Math.floor(this.view / ROW / 3));
   }
 
   #goTo(top) {

@@ -16,7 +16,7 @@ let told = "";
 function showStatus({ detail }) {
   status = detail.status;
   const box = document.querySelector("[data-live]");
-  box.hidden = false;
+  box.hidden = isFinal();
   box.dataset.status = detail.status;
   box.querySelector("[data-live-words]").textContent = detail.words;
   const pause = box.querySelector("[data-live-pause]");
@@ -36,6 +36,7 @@ function showState({ detail: run }) {
   const before = runState();
   told = words;
   noteState(run.state, run.is_final);
+  document.querySelector("[data-live]").hidden = run.is_final;
   if (before !== run.state) document.querySelector("[data-announce]").textContent = `The run is now ${run.label.toLowerCase()}.`;
   refreshParts();
 }

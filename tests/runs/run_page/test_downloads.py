@@ -108,6 +108,19 @@ def test_a_file_that_is_gone_is_not_found(page: Client, full: FullRun, stored: A
     assert page.get(reverse("run-file", args=[full.run.pk, stored.pk])).status_code == 404
 
 
+def test_a_file_is_read_from_the_folder_of_a_task_that_lives(page: Client, full: FullRun):
+    artifact = Artifact.objects.get(run=full.run)
+    outputs = settings.DATA_DIR / "tasks" / full.task.key / "work" / "outputs"
+    outputs.mkdir(parents=True)
+    (outputs / "model.keras").write_bytes(CONTENT)
+    full.task.handle = {"key": full.task.key, "node": "node", "native": {}}
+    full.task.save(update_fields=["handle"])
+    assert body(page.get(reverse("run-file", args=[full.run.pk, artifact.pk]))) == CONTENT
+    (outputs / "model.keras").unlink()
+    (outputs / "model.keras").symlink_to("/etc/passwd")
+    assert page.get(reverse("run-file", args=[full.run.pk, artifact.pk])).status_code == 404
+
+
 def test_a_file_of_a_task_without_a_handle_is_not_found(page: Client, full: FullRun):
     artifact = Artifact.objects.get(run=full.run)
     assert page.get(reverse("run-file", args=[full.run.pk, artifact.pk])).status_code == 404
