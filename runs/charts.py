@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -133,10 +133,22 @@ def better(name: str) -> str | None:
     return None
 
 
-def curve_path(values: Sequence[float], *, width: float = 100.0, height: float = 30.0) -> str:
-    """An SVG path of ``values`` at even distances, filling ``width`` x ``height``; values that are not finite are
-    gaps. Empty without a finite value."""
-    finite = [value for value in values if math.isfinite(value)]
+def paths(sections: Iterable[Section], values: Mapping[int, Sequence[float]]) -> dict[int, str]:
+    """By series id, the SVG paths of ``values``; the curves of one chart have one scale."""
+    found: dict[int, str] = {}
+    for chart in (chart for section in sections for chart in section.charts):
+        drawn = {trace.series.pk: values[trace.series.pk] for trace in chart.traces if trace.series.pk in values}
+        scale = [value for curve in drawn.values() for value in curve]
+        found |= {pk: curve_path(curve, scale=scale) for pk, curve in drawn.items()}
+    return found
+
+
+def curve_path(
+    values: Sequence[float], *, scale: Sequence[float] | None = None, width: float = 100.0, height: float = 30.0
+) -> str:
+    """An SVG path of ``values`` at even distances, in a box of ``width`` x ``height`` that holds all of ``scale``
+    (default: ``values``); values that are not finite are gaps. Empty without a finite value."""
+    finite = [value for value in (values if scale is None else scale) if math.isfinite(value)]
     if not finite:
         return ""
     low, high = min(finite), max(finite)

@@ -34,9 +34,6 @@ STATE_WORDS: dict[str, str] = {
     RunState.CANCELLED: "The run was cancelled.",
 }
 
-#: A batch's share of its epoch counts only where the epoch's number is known.
-_FULL = 100.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -138,9 +135,9 @@ def _percent(epoch: int | None, epochs: int | None, batch: int | None, batches: 
     within = min(batch / batches, 1.0) if batch is not None and batches else None
     if epoch is not None and epochs:
         done = epoch - 1 + within if within is not None else epoch
-        return round(min(max(done / epochs, 0.0), 1.0) * _FULL, 1)
+        return round(min(max(done / epochs, 0.0), 1.0) * 100, 1)
     if epoch is None and within is not None:
-        return round(within * _FULL, 1)
+        return round(within * 100, 1)
     return None
 
 

@@ -141,12 +141,13 @@ def _charts(request: HttpRequest, pk: int, kind: SeriesKind) -> HttpResponse:
     series = list(series_list(run, kind))
     make = charts.system_sections if kind == SeriesKind.SYSTEM else charts.metric_sections
     wanted = request.GET.get("filter", "").strip()
+    sections = make(series, wanted=wanted)
     usual_axis = "step" if kind == SeriesKind.METRIC else "relative"
     context = {
         "kind": kind,
-        "sections": make(series, wanted=wanted),
+        "sections": sections,
         "wanted": wanted,
-        "pictures": {pk: charts.curve_path(values) for pk, values in pictures(series[:MOST_PICTURES]).items()},
+        "pictures": charts.paths(sections, pictures(series[:MOST_PICTURES])),
         "smooth": request.GET.get("smooth", ""),
         "usual_axis": usual_axis,
         "axis": request.GET.get("x", usual_axis),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runs.charts import better, curve_path, key_series, metric_sections, system_sections, tile
+from runs.charts import better, curve_path, key_series, metric_sections, paths, system_sections, tile
 from runs.models import Series
 from runs.selectors.run import progress_of
 from runs.templatetags.run_page import number
@@ -79,6 +79,12 @@ def test_a_tile_shows_the_best_value():
 
 def test_a_curve_goes_from_the_lower_left_to_the_upper_right():
     assert curve_path([0, 1]) == "M0.00 30.00L100.00 0.00"
+
+
+def test_the_curves_of_one_chart_share_a_scale():
+    series = named("loss", "val_loss")
+    drawn = paths(metric_sections(series), {1: [0.0, 1.0], 2: [0.0, 2.0]})
+    assert drawn == {1: "M0.00 30.00L100.00 15.00", 2: "M0.00 30.00L100.00 0.00"}
 
 
 def test_a_gap_lifts_the_pen():
