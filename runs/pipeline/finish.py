@@ -2,14 +2,16 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
 from compute.backends.base import ComputeBackend
+from compute.errors import ComputeError, TargetUnreachable
 from compute.leases import leases_free
-from compute.plan import Liveness
+from compute.plan import Handle, Liveness
 from compute.registry import backend_of
 from runs.ingest.drain import task_drain
 from runs.lifecycle import event_add, run_transition
@@ -38,10 +40,9 @@ def step_stopping(run: Run) -> float | None:
     if attempt is not None and attempt.ended_at is None:
         overdue = run.deadline_at is not None and timezone.now() >= run.deadline_at
         backend = backend_of(run.target)
-        if not _stopped(run, attempt, backend) and not overdue:
-            return LOOK_AGAIN_S
-        if not _drained(attempt, backend) and not overdue:
-            return LOOK_AGAIN_S
+        for part in (_stopped, _drained):
+            if not _done(part, run, attempt, backend, overdue=overdue) and not overdue:
+                return LOOK_AGAIN_S
         _keep_outputs(run, attempt, backend, overdue=overdue)
         if overdue:
             _give_up(run)  # and leave the tasks' folders as they are: they may hold what could not be fetched
@@ -55,6 +56,26 @@ def step_stopping(run: Run) -> float | None:
     return None
 
 
+def _done(
+    part: Callable[[Run, Attempt, ComputeBackend], bool],
+    run: Run,
+    attempt: Attempt,
+    backend: ComputeBackend,
+    *,
+    overdue: bool,
+) -> bool:
+    """What ``part`` returns. Once the run is overdue, a fault in it is no longer a reason to come back."""
+    try:
+        return part(run, attempt, backend)
+    except TargetUnreachable:
+        raise
+    except Exception:
+        if not overdue:
+            raise
+        logger.exception("An overdue run is ended without one of its parts", extra={"run": run.pk})
+        return False
+
+
 def _stopped(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     """Whether no process of the attempt is left; asks, waits a moment, and kills when the grace is over."""
     tasks = [task for task in attempt.tasks.all() if task.handle is not None]
@@ -63,7 +84,7 @@ def _stopped(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     ended = all(task.state in TASK_ENDED for task in tasks)
     if not ended:
         for handle in handles:
-            backend.stop(handle, grace_s=grace_s)
+            _ask(backend, handle, grace_s)
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
         statuses = backend.observe(handles)
@@ -88,7 +109,17 @@ def _stopped(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     return True
 
 
-def _drained(attempt: Attempt, backend: ComputeBackend) -> bool:
+def _ask(backend: ComputeBackend, handle: Handle, grace_s: float) -> None:
+    """Asks a task to end. One that made itself impossible to ask is left to the kill after the grace."""
+    try:
+        backend.stop(handle, grace_s=grace_s)
+    except TargetUnreachable:
+        raise
+    except (ComputeError, OSError) as error:
+        logger.warning("%s cannot be asked to stop: %s", handle.key, error)
+
+
+def _drained(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     """Whether every stream of the attempt is here to its end; fetches from the spools what the tasks have not sent."""
     waiting = [task for task in attempt.tasks.filter(is_drained=False) if task.handle is not None]
     drained = [task_drain(task, backend) for task in waiting]

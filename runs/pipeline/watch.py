@@ -37,7 +37,10 @@ def watch_runs() -> None:
             logger.warning("Target %s cannot be observed: %s", target, error)
             continue
         for task in tasks:
-            look_after(task, statuses[task.key], backend)
+            try:
+                look_after(task, statuses[task.key], backend)
+            except Exception:  # whatever this task has prepared, the others are looked after
+                logger.exception("A task cannot be looked after", extra={"task": task.pk})
 
 
 def handle_of(task: Task) -> Handle:

@@ -1,10 +1,12 @@
 """What the supervisor does in its rounds; each is short, and harmless to repeat."""
 
+import logging
 from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
 
+from compute.errors import ComputeError
 from compute.registry import backend_of
 from runs.dispatch import enqueue_advance
 from runs.models import Run, Task
@@ -12,6 +14,8 @@ from runs.pipeline.watch import handle_of
 from runs.snapshots import uploads_sweep
 from runs.states import ACTIVE
 from runs.stores.points import points_compact
+
+logger = logging.getLogger(__name__)
 
 #: A run that was enqueued is left alone for so long, so that a busy queue does not fill with the same hint.
 ASK_AGAIN_S = 10.0
@@ -36,7 +40,10 @@ def announce_server() -> None:
     """Writes the server's address into the folder of every living task: it may have come back elsewhere."""
     living = Task.objects.filter(attempt__ended_at=None, attempt__run__state__in=ACTIVE, handle__isnull=False)
     for task in living.select_related("attempt__run__target"):
-        backend_of(task.attempt.run.target).announce(handle_of(task), settings.TASK_SERVER_URL)
+        try:
+            backend_of(task.attempt.run.target).announce(handle_of(task), settings.TASK_SERVER_URL)
+        except (ComputeError, OSError) as error:  # whatever this task has prepared, the others hear of it
+            logger.warning("%s cannot be told the server's address: %s", task, error)
 
 
 def compact_points() -> None:

@@ -8,8 +8,8 @@ from django.utils import timezone
 from runs.models import Run
 from runs.states import EndReason, RunState
 from runs.supervisor.loop import Round
-from runs.supervisor.rounds import enqueue_due
-from tests.factories import make_run
+from runs.supervisor.rounds import announce_server, enqueue_due
+from tests.factories import make_run, make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -48,3 +48,18 @@ def test_a_round_that_fails_is_taken_again():
     one.take()
     one.take()
     assert len(taken) == 2
+
+
+def test_a_task_that_cannot_be_told_the_address_does_not_keep_it_from_the_others(monkeypatch):
+    told = []
+
+    class Backend:
+        def announce(self, handle, server_url):
+            told.append(handle.key)
+            raise IsADirectoryError(21, "Is a directory", "server")
+
+    monkeypatch.setattr("runs.supervisor.rounds.backend_of", lambda target: Backend())
+    for key in ("first", "second"):
+        make_task(make_run(state=RunState.RUNNING), handle={"key": key, "node": "node", "native": {}})
+    announce_server()
+    assert sorted(told) == ["first", "second"]

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from compute.errors import LaunchRefused
 from compute.models import Lease
 from compute.plan import Liveness, TaskStatus
 from runs.models import Artifact, Run, Stream, Task
@@ -14,7 +15,7 @@ from runs.services import run_cancel
 from runs.spec import RunSpec
 from runs.states import EndReason, EnvironmentState, RunState, TaskState
 from runs.stores.logs import log_read, log_size
-from tests.factories import make_run
+from tests.factories import make_run, make_target
 
 pytestmark = pytest.mark.django_db
 
@@ -287,3 +288,47 @@ def test_an_exit_that_claims_to_lie_in_the_future_is_believed(running, backend):
     task = task_of(running)
     assert task.state == TaskState.EXITED
     assert task.ended_at <= timezone.now()
+
+
+def test_a_task_that_cannot_be_asked_to_stop_is_killed_after_its_grace(running, backend, monkeypatch):
+    def refuses(handle, *, grace_s):
+        raise IsADirectoryError(21, "Is a directory", "stop")
+
+    monkeypatch.setattr(backend, "stop", refuses)
+    run_cancel(running, actor=running.owner)
+    advance(running.pk)
+    assert fresh(running).state == RunState.STOPPING
+    Run.objects.filter(pk=running.pk).update(state_since=timezone.now() - timedelta(hours=1))
+    advance(running.pk)
+    advance(running.pk)
+    assert backend.kills[0] == task_of(running).key
+    assert (fresh(running).state, fresh(running).fault_count) == (RunState.CANCELLED, 0)
+
+
+def test_an_overdue_run_ends_whatever_goes_wrong(running, backend, monkeypatch):
+    monkeypatch.setattr("runs.pipeline.finish.task_drain", lambda task, backend: 1 / 0)
+    end_well(running, backend)
+    Task.objects.filter(attempt__run=running).update(is_drained=False)
+    advance(running.pk)
+    assert fresh(running).state == RunState.STOPPING
+    Run.objects.filter(pk=running.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
+    advance(running.pk)
+    assert fresh(running).end_reason == EndReason.STOPPING_TIMEOUT
+    assert not Lease.objects.exists()
+
+
+def test_one_task_that_cannot_be_looked_after_does_not_hide_the_others(environment, backend, monkeypatch):
+    target = make_target(cpu_slots=2)
+    first, second = make_run(target=target), make_run(target=target)
+    for run in (first, second):
+        advance(run.pk)
+        backend.statuses[task_of(run).key] = TaskStatus(liveness=Liveness.UNWATCHED)
+    tried = []
+
+    def launch(plan):
+        tried.append(plan.tasks[0].key)
+        raise LaunchRefused("The task has moved its spool away.")
+
+    monkeypatch.setattr(backend, "launch", launch)
+    watch_runs()
+    assert sorted(tried) == sorted(task_of(run).key for run in (first, second))
