@@ -14,13 +14,14 @@ server dev training:
 	@command -v python3 >/dev/null || { echo "There is no python3 on the PATH. Install CPython 3.10 to 3.13."; exit 1; }
 	@python3 requirements/install.py $@ >/dev/null
 
-test: dev training
+# Everything that is checked. One part of it: make test ARGS="tests/config -k port"
+test: lint training
 	.venv/bin/python -m pytest $(ARGS)
 
 lint: dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	PYTHONPATH=platform:sdk:. .venv/bin/lint-imports
+	PYTHONPATH=platform:sdk:. .venv/bin/lint-imports --no-logo
 	.venv/bin/mypy
 
 lock: dev

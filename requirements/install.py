@@ -44,7 +44,11 @@ def install_server(wanted):
     present = read_stamp(VENV)
     name = "dev" if "dev" in (wanted, present.get("set")) else "server"
     python = os.path.join(VENV, "bin", "python")
-    stamp = {"set": name, "locks": digests("uv", "server", "dev"), "asked": os.environ.get("PYTHON", "")}
+    stamp = {
+        "set": name,
+        "locks": digests("uv", "server", "dev"),
+        "asked": os.environ.get("PYTHON") or present.get("asked", ""),
+    }
     if name == "server":
         del stamp["locks"]["dev"]
     if present == stamp and version_of(python):
@@ -98,7 +102,7 @@ def choose_python(reachable):
         if not version:
             raise Refused("PYTHON is %s, which cannot be run." % asked)
         if not is_supported(version):
-            raise Refused("PYTHON is %s, version %s; %s" % (asked, version, wants()))
+            raise Refused("PYTHON is %s, version %s; Trainhouse %s" % (asked, version, wants()))
         return shutil.which(asked) or asked
     found = []
     for path in candidates(asked):

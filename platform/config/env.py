@@ -46,7 +46,6 @@ class Env:
     starting_deadline_s: int = 120
     stopping_deadline_s: int = 600
     stop_grace_s: int = 15
-    task_lost_after_s: int = 60
     token_days: int = 7
     database_url: str = ""
     redis_url: str = ""

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from django.conf import settings
 
 from config import database, secrets
 from config.env import Env, SettingError
@@ -86,7 +87,7 @@ def test_an_installation_whose_key_comes_from_outside_is_as_closed_as_any(tmp_pa
     environ.pop("DATABASE_URL", None)
     program = "import django; django.setup()\nfrom django.db import connection\nconnection.ensure_connection()\n"
     program += "connection.cursor().execute('CREATE TABLE secrets (word)')\nimport os; os._exit(0)"
-    environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    environ |= {"DJANGO_SETTINGS_MODULE": "config.settings", "PYTHONPATH": str(settings.BASE_DIR / "platform")}
     done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert data.stat().st_mode & 0o777 == 0o711

@@ -59,6 +59,8 @@ class Family:
 
     def __init__(self) -> None:
         self._children: list[_Child] = []
+        for number in (signal.SIGCHLD, READY_SIGNAL):
+            signal.signal(number, signal.SIG_DFL)  # whoever started us may have ignored them, which is inherited
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     def start(self, parts: Iterable[Part]) -> None:
