@@ -8,13 +8,13 @@ from datetime import datetime, timedelta, timezone
 from django.utils.timezone import now
 
 from compute.backends.base import ComputeBackend
-from compute.errors import ComputeError
+from compute.errors import ComputeError, LaunchRefused
 from compute.plan import ExitRecord, Handle, LaunchPlan, Liveness, TaskStatus
 from compute.registry import backend_of
 from runs.dispatch import enqueue_advance
 from runs.ingest.drain import task_drain
 from runs.lifecycle import event_add
-from runs.models import Run, Task
+from runs.models import Run, RunEvent, Task
 from runs.pipeline.launch import SILENT_START_S, task_plan
 from runs.states import TASK_ENDED, RunState, TaskState
 
@@ -25,6 +25,10 @@ SILENCE_S = 20.0
 
 #: An exit that the task's folder shows and the harness has not told is believed after this.
 EXIT_PATIENCE_S = 3.0
+
+#: So many harnesses of a task are replaced at once; later ones after a pause that doubles, up to so many seconds.
+AGAIN_AT_ONCE = 3
+AGAIN_MOST_S = 300.0
 
 
 def watch_runs() -> None:
@@ -95,10 +99,23 @@ def _is_silent(task: Task) -> bool:
 
 
 def _watch_again(run: Run, task: Task, backend: ComputeBackend) -> None:
-    event_add(
-        run, kind="harness", message=f"The harness of {task} had gone; a new one watches the script, which went on."
-    )
-    backend.launch(LaunchPlan(key=f"attempt-{task.attempt_id}", tasks=(task_plan(run, task),)))
+    """Starts a new harness: at once the first times, then less and less often, for a script that ends every one.
+
+    Between, its output is read from its folder.
+    """
+    earlier = RunEvent.objects.filter(run=run, kind="harness", data__task=task.pk)
+    last, count = earlier.last(), earlier.count()
+    wait_s = min(AGAIN_MOST_S, 2.0**count) if count >= AGAIN_AT_ONCE else 0.0
+    if last is not None and now() - last.at < timedelta(seconds=wait_s):
+        if _is_silent(task):
+            _fetch(run, task, backend)
+        return
+    message = f"The harness of {task} had gone; a new one watches the script, which went on."
+    event_add(run, kind="harness", message=message, data={"task": task.pk})
+    try:
+        backend.launch(LaunchPlan(key=f"attempt-{task.attempt_id}", tasks=(task_plan(run, task),)))
+    except LaunchRefused as refusal:
+        logger.warning("%s cannot be watched again: %s", task, refusal)
 
 
 def _fetch(run: Run, task: Task, backend: ComputeBackend) -> None:

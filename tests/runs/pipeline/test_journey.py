@@ -11,6 +11,7 @@ from compute.models import Lease
 from compute.plan import Liveness, TaskStatus
 from runs.models import Artifact, Run, Stream, Task
 from runs.pipeline import advance, watch_runs
+from runs.pipeline.watch import AGAIN_AT_ONCE
 from runs.services import run_cancel
 from runs.spec import RunSpec
 from runs.states import EndReason, EnvironmentState, RunState, TaskState
@@ -332,3 +333,15 @@ def test_one_task_that_cannot_be_looked_after_does_not_hide_the_others(environme
     monkeypatch.setattr(backend, "launch", launch)
     watch_runs()
     assert sorted(tried) == sorted(task_of(run).key for run in (first, second))
+
+
+def test_a_script_that_ends_every_harness_gets_them_less_and_less_often(running, backend):
+    backend.statuses[task_of(running).key] = TaskStatus(liveness=Liveness.UNWATCHED)
+    for _ in range(20):
+        watch_runs()
+        backend.statuses[task_of(running).key] = TaskStatus(liveness=Liveness.UNWATCHED)
+    assert len(backend.launches) == 1 + AGAIN_AT_ONCE
+    assert running.events.filter(kind="harness").count() == AGAIN_AT_ONCE
+    running.events.update(at=timezone.now() - timedelta(minutes=10))
+    watch_runs()
+    assert len(backend.launches) == 2 + AGAIN_AT_ONCE
