@@ -14,5 +14,6 @@ from config.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}  # noqa: F405
-# A file, as in production: threads and processes of a test share it, and SQLite's locks are the real ones.
-DATABASES["default"]["TEST"] = {"NAME": str(_data / "test.sqlite3")}  # noqa: F405
+if not ENV.database_url:  # noqa: F405
+    # A file, as in production: threads and processes of a test share it, and SQLite's locks are the real ones.
+    DATABASES["default"]["TEST"] = {"NAME": str(_data / "test.sqlite3")}  # noqa: F405
