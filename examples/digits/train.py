@@ -18,7 +18,7 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-size", type=int, default=50, help="images a step (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=0.01, help="of SGD with momentum (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=60, help="passes over the images (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=75, help="passes over the images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is chance (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("outputs"), help="folder for the model (default: outputs)")
     return parser.parse_args()

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -62,8 +63,12 @@ class Up:
 
     def parts(self) -> dict[str, int]:
         """The process of each part that runs now, by name."""
-        children = psutil.Process(self.process.pid).children()
-        return {part_name(child): child.pid for child in children if child.status() != psutil.STATUS_ZOMBIE}
+        found = {}
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    found[part_name(child)] = child.pid
+        return found
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)

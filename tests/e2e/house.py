@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,8 +91,12 @@ class House:
     def parts(self, name: str) -> list[psutil.Process]:
         """The child processes that play a part: ``web``, ``control``, ``builds``, ``supervisor`` or ``redis``."""
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if child.is_running() and name in child.name()]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                if name in child.name():
+                    found.append(child)
+        return found
 
     def kill(self, name: str) -> None:
         """SIGKILL to every process of a part."""
