@@ -5,12 +5,12 @@ its lines follow git's rules (https://git-scm.com/docs/gitignore). Like git, a f
 all it holds: a later ``!`` cannot bring back a single file of it. ``ALWAYS_IGNORED`` cannot be brought back at all.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from functools import cache
 
-from pathspec import GitIgnoreSpec
-
 from runs.errors import SnapshotRefused
+from runs.snapshots.globs import Pattern, pattern_of
 
 IGNORE_FILES = (".trainhouseignore", ".amlignore", ".gitignore")
 
@@ -32,6 +32,9 @@ ALWAYS_IGNORED = (
 #: An ignore file is read whole before anything else.
 MAX_IGNORE_BYTES = 256 * 1024
 
+#: Of processor time for one source; thousands of files meet hundreds of lines in less than a second.
+MOST_SECONDS = 30.0
+
 
 class IgnoreRules:
     """Decides for paths relative to the top of the source folder."""
@@ -41,10 +44,11 @@ class IgnoreRules:
         pattern."""
         self.source = source
         try:
-            self._own = GitIgnoreSpec.from_lines(lines)
+            self._own = _patterns(lines)
         except ValueError as error:
             raise SnapshotRefused(f"{source} has a line that is no ignore pattern: {error}") from error
         self._folders: dict[str, bool] = {"": False}
+        self._ends_at = 0.0
 
     @classmethod
     def from_bytes(cls, content: bytes, *, source: str) -> "IgnoreRules":
@@ -60,26 +64,44 @@ class IgnoreRules:
     def ignores_file(self, path: str) -> bool:
         """Whether the file stays behind, by itself or with a folder above it."""
         folder, _, _ = path.rpartition("/")
-        return self.ignores_folder(folder) or self._matches(path)
+        return self.ignores_folder(folder) or self._matches(path, is_folder=False)
 
     def ignores_folder(self, path: str) -> bool:
         """Whether the folder stays behind with all it holds. The top (``""``) never does."""
         known = self._folders.get(path)
         if known is None:
             above, _, _ = path.rpartition("/")
-            known = self.ignores_folder(above) or self._matches(path + "/")
+            known = self.ignores_folder(above) or self._matches(path, is_folder=True)
             self._folders[path] = known
         return known
 
-    def _matches(self, path: str) -> bool:
-        return _always().match_file(path) or self._own.match_file(path)
+    def _matches(self, path: str, *, is_folder: bool) -> bool:
+        now = time.thread_time()
+        self._ends_at = self._ends_at or now + MOST_SECONDS
+        if now > self._ends_at:
+            raise SnapshotRefused(f"{self.source or 'The ignore file'} takes too long to apply. Use simpler patterns.")
+        return _decided(_always(), path, is_folder) or _decided(self._own, path, is_folder)
 
 
 def is_always_ignored(path: str) -> bool:
-    """Whether no ignore file is needed to leave this file behind."""
-    return _always().match_file(path)
+    """Whether no ignore file is needed to leave this file behind, by itself or with a folder above it."""
+    names = path.split("/")
+    return any(_decided(_always(), "/".join(names[:depth]), depth < len(names)) for depth in range(1, len(names) + 1))
+
+
+def _decided(patterns: Sequence[Pattern], path: str, is_folder: bool) -> bool:
+    """Whether the last line that means this path leaves it out."""
+    names = path.split("/")
+    for pattern in reversed(patterns):
+        if pattern.matches(names, is_folder=is_folder):
+            return not pattern.keeps
+    return False
 
 
 @cache
-def _always() -> GitIgnoreSpec:
-    return GitIgnoreSpec.from_lines(ALWAYS_IGNORED)
+def _always() -> tuple[Pattern, ...]:
+    return _patterns(ALWAYS_IGNORED)
+
+
+def _patterns(lines: Iterable[str]) -> tuple[Pattern, ...]:
+    return tuple(pattern for line in lines if (pattern := pattern_of(line)) is not None)
