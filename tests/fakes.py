@@ -56,7 +56,7 @@ class FakeBackend:
 
     def kill(self, handle: Handle) -> int:
         self.kills.append(handle.key)
-        if self.statuses[handle.key].liveness is not Liveness.ALIVE:
+        if self.observe([handle])[handle.key].liveness is not Liveness.ALIVE:
             return 0
         self.end(handle.key, signal=9)
         return 1

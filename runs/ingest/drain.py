@@ -27,9 +27,7 @@ def task_drain(task: Task, backend: ComputeBackend) -> bool:
     """
     if Task.objects.filter(pk=task.pk, is_drained=True).exists():
         return True
-    if task.handle is None:
-        return False
-    handle = Handle(**task.handle)
+    handle = task.backend_handle
     # Asked before the sizes: of a task that is over then, the sizes are final.
     is_over = backend.observe([handle])[handle.key].liveness in _GONE
     present = {spool.stream for spool in backend.collect(handle)}

@@ -33,10 +33,10 @@ def start_note(facts: TaskFacts) -> bool:
     )
 
 
-def exit_note(facts: TaskFacts, record: ExitRecord) -> bool:
-    """The task's script has ended; True when that is news."""
+def exit_note(task_id: int, record: ExitRecord) -> bool:
+    """The task's script has ended; True when that is news. What is known already stays."""
     return bool(
-        Task.objects.filter(pk=facts.task_id)
+        Task.objects.filter(pk=task_id)
         .exclude(state__in=TASK_ENDED)
         .update(
             state=TaskState.EXITED,

@@ -155,7 +155,7 @@ def _apply(facts: TaskFacts, frame: Frame, taken: list[_Taken], closes: list[str
         if frame.outputs is not None:
             outcome.has_news = effects.outputs_note(facts, frame.outputs)
         if exits and frame.exit is not None:
-            outcome.wakes_run = effects.exit_note(facts, frame.exit) or outcome.wakes_run
+            outcome.wakes_run = effects.exit_note(facts.task_id, frame.exit) or outcome.wakes_run
         if closes:
             outcome.wakes_run = effects.close_note(facts, closes) or outcome.wakes_run
     outcome.has_news = bool(outcome.has_news or outcome.wakes_run or moved or closes or frame.notices)

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Count, Max, Q, Sum
 
 from runs.models import Artifact, Run, Series, Stream, Task
-from runs.states import StreamKind
+from runs.states import ArtifactPlace, StreamKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,11 @@ def _shown(run: Run, tasks: list[Task], logs: list[Stream]) -> dict[str, Any]:
 
 def _files_version(run_id: int) -> str:
     facts = Artifact.objects.filter(run_id=run_id).aggregate(
-        Count("id"), Max("id"), Sum("size_bytes"), Max("modified_at"), stored=Count("id", filter=~Q(storage_key=""))
+        Count("id"),
+        Max("id"),
+        Sum("size_bytes"),
+        Max("modified_at"),
+        stored=Count("id", filter=Q(place=ArtifactPlace.STORE)),
     )
     return _digest(facts) if facts["id__count"] else ""
 

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
+from compute.plan import Handle
 from runs.models.code import Snapshot
 from runs.models.environment import Environment
 from runs.spec import RunSpec
@@ -149,6 +150,11 @@ class Task(models.Model):
     def key(self) -> str:
         """The name of this task on its backend, for ever."""
         return f"task-{self.pk}"
+
+    @property
+    def backend_handle(self) -> Handle:
+        """How its backend finds this task. One whose launch was cut short is found by its key alone."""
+        return Handle(**self.handle) if self.handle else Handle(key=self.key, node=self.node_name, native={})
 
 
 class RunEvent(models.Model):

@@ -1,12 +1,9 @@
 """``advance(run)``: moves a run as far as it will go now. Idempotent; one process at a time for each run."""
 
 import contextlib
-import fcntl
 import logging
-import os
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.conf import settings
@@ -17,6 +14,7 @@ from compute.errors import TargetUnreachable
 from runs.errors import StaleRun
 from runs.lifecycle import event_add, run_transition
 from runs.models import Run
+from runs.pipeline.alone import run_alone
 from runs.pipeline.finish import step_stopping
 from runs.pipeline.launch import step_running, step_starting
 from runs.pipeline.place import step_waiting
@@ -45,12 +43,11 @@ DEADLINE_REASONS = {
 #: So many faults of the platform in a row, and the run is given up.
 MOST_FAULTS = 5
 LOCK_PATIENCE_S = 30.0
-LOCK_FILES = 256
 
 
 def advance(run_id: int) -> None:
     """Walks the run's steps until one has to wait, and notes when to look again."""
-    with _alone(run_id) as mine:
+    with run_alone(run_id, patience_s=LOCK_PATIENCE_S) as mine:
         if not mine:
             return  # whoever holds the lock for so long is still working; the supervisor comes back
         while True:
@@ -124,31 +121,3 @@ def _fault(run: Run, error: Exception) -> float | None:
             deadline_s=settings.ENV.stopping_deadline_s,
         )
     return None
-
-
-@contextlib.contextmanager
-def _alone(run_id: int) -> Iterator[bool]:
-    """True while this process alone works on the run; False when another would not let go in time.
-
-    A file lock, so that the death of its holder frees it; a fixed number of files serve all runs.
-    """
-    folder = settings.DATA_DIR / "tmp" / "locks"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(folder / f"run-{run_id % LOCK_FILES}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        yield _lock(handle)
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    deadline = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        else:
-            return True

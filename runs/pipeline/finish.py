@@ -1,9 +1,12 @@
 """From STOPPING to the final state: stop what remains, bring everything home, free the slots, tidy up."""
 
 import logging
+import stat
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -14,11 +17,11 @@ from compute.leases import leases_free
 from compute.plan import Handle, Liveness
 from compute.registry import backend_of
 from runs.ingest.drain import task_drain
+from runs.ingest.effects import exit_note
 from runs.lifecycle import event_add, run_transition
 from runs.live.doorbell import ring
 from runs.models import Artifact, Attempt, Run, Task
 from runs.pipeline.place import wake_waiting
-from runs.pipeline.watch import exit_record, handle_of
 from runs.states import FINAL_STATE, TASK_ENDED, ArtifactPlace, EndReason, RunState, TaskState
 
 logger = logging.getLogger(__name__)
@@ -40,14 +43,14 @@ def step_stopping(run: Run) -> float | None:
     if attempt is not None and attempt.ended_at is None:
         overdue = run.deadline_at is not None and timezone.now() >= run.deadline_at
         backend = backend_of(run.target)
+        is_whole = True
         for part in (_stopped, _drained):
-            if not _done(part, run, attempt, backend, overdue=overdue) and not overdue:
+            is_whole = _done(part, run, attempt, backend, overdue=overdue) and is_whole
+            if not is_whole and not overdue:
                 return LOOK_AGAIN_S
-        _keep_outputs(run, attempt, backend, overdue=overdue)
-        if overdue:
+        is_whole = _keep_outputs(run, attempt, backend, overdue=overdue) and is_whole
+        if not is_whole or not _done(_tidied, run, attempt, backend, overdue=overdue):
             _give_up(run)  # and leave the tasks' folders as they are: they may hold what could not be fetched
-        else:
-            _tidy(attempt, backend)
         Attempt.objects.filter(pk=attempt.pk).update(ended_at=timezone.now())
     if attempt is not None:
         leases_free(attempt.lease_holder)
@@ -78,13 +81,16 @@ def _done(
 
 def _stopped(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     """Whether no process of the attempt is left; asks, waits a moment, and kills when the grace is over."""
-    tasks = [task for task in attempt.tasks.all() if task.handle is not None]
-    handles = [handle_of(task) for task in tasks]
+    tasks = list(attempt.tasks.all())
+    handles = [task.backend_handle for task in tasks]
     grace_s = float(settings.ENV.stop_grace_s)
     ended = all(task.state in TASK_ENDED for task in tasks)
     if not ended:
-        for handle in handles:
-            _ask(backend, handle, grace_s)
+        for task, handle in zip(tasks, handles, strict=True):
+            if task.handle is None:
+                backend.kill(handle)  # its launch was refused or cut short, and may have started something
+            else:
+                _ask(backend, handle, grace_s)
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
         statuses = backend.observe(handles)
@@ -92,7 +98,7 @@ def _stopped(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
         for task in tasks:
             record = statuses[task.key].exit
             if record is not None:
-                exit_record(task, record)
+                exit_note(task.pk, record)
         if not living:
             break
         if time.monotonic() > give_up_at:
@@ -121,26 +127,27 @@ def _ask(backend: ComputeBackend, handle: Handle, grace_s: float) -> None:
 
 def _drained(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     """Whether every stream of the attempt is here to its end; fetches from the spools what the tasks have not sent."""
-    waiting = [task for task in attempt.tasks.filter(is_drained=False) if task.handle is not None]
-    drained = [task_drain(task, backend) for task in waiting]
+    drained = [task_drain(task, backend) for task in attempt.tasks.filter(is_drained=False)]
     return all(drained)
 
 
-def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend, *, overdue: bool) -> None:
-    """Moves what the tasks put out into the server's store, which is the server's alone.
+def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend, *, overdue: bool) -> bool:
+    """Moves what the tasks put out into the server's store, which is the server's alone; True when all of it is there.
 
     A file that resists is tried again with the whole step; once the run is overdue it stays in the task's folder, so
     that nothing a script leaves behind can hold its slot for ever.
     """
     store = settings.DATA_DIR / "artifacts"
     store.mkdir(mode=0o700, exist_ok=True)
+    is_whole = True
     for task in attempt.tasks.all():
-        if task.handle is None:
-            continue
-        handle = handle_of(task)
+        handle = task.backend_handle
         backend.kill(handle)  # what a killed guard left behind could still change a file while it is moved
         for output in backend.outputs(handle):
             key = f"{run.pk}/{task.pk}/{output.path}"
+            # Written down before the file is moved, so that a death in between loses sight of none.
+            facts = {"run": run, "modified_at": output.modified_at, "storage_key": key}
+            _note_output(task, output.path, {**facts, "place": ArtifactPlace.TASK, "size_bytes": output.size_bytes})
             try:
                 size_bytes = backend.keep_output(handle, output.path, store / key)
             except FileNotFoundError:
@@ -151,24 +158,34 @@ def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend, *, overdu
                 logger.exception("An output was left behind", extra={"run": run.pk, "task": task.pk})
                 message = f"{output.path!r} could not be brought home ({error}); it stays in the folder of {task}."
                 event_add(run, kind="output_left", message=message)
+                is_whole = False
                 continue
-            Artifact.objects.update_or_create(
-                task=task,
-                path=output.path,
-                defaults={
-                    "run": run,
-                    "size_bytes": size_bytes,
-                    "modified_at": output.modified_at,
-                    "place": ArtifactPlace.STORE,
-                    "storage_key": key,
-                },
-            )
-        Artifact.objects.filter(task=task, place=ArtifactPlace.TASK).delete()
+            _note_output(task, output.path, {**facts, "place": ArtifactPlace.STORE, "size_bytes": size_bytes})
+        left = Artifact.objects.filter(task=task, place=ArtifactPlace.TASK)
+        moved = [one.pk for one in left.exclude(storage_key="") if _is_kept(store / one.storage_key, one.size_bytes)]
+        left.filter(pk__in=moved).update(place=ArtifactPlace.STORE)
+        left.delete()
     ring(run.pk)
+    return is_whole
+
+
+def _note_output(task: Task, path: str, facts: dict[str, Any]) -> None:
+    Artifact.objects.update_or_create(task=task, path=path, defaults=facts)
+
+
+def _is_kept(path: Path, size_bytes: int) -> bool:
+    """Whether an earlier call moved the file and died before it said so."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(facts.st_mode) and facts.st_size == size_bytes
 
 
 def _give_up(run: Run) -> None:
     """The run could not be stopped in time: that becomes its reason, and the first one is kept in the words."""
+    if run.end_reason == EndReason.STOPPING_TIMEOUT:
+        return
     message = (
         f"The run could not be stopped within {settings.ENV.stopping_deadline_s} s; something of it may still be "
         f"running on {run.target}. Before that: {run.end_message}"
@@ -178,10 +195,10 @@ def _give_up(run: Run) -> None:
     event_add(run, kind="stopping_timeout", message=message)
 
 
-def _tidy(attempt: Attempt, backend: ComputeBackend) -> None:
+def _tidied(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     for task in attempt.tasks.all():
-        if task.handle is not None:
-            backend.cleanup(handle_of(task))
+        backend.cleanup(task.backend_handle)
+    return True
 
 
 def _last_word(run: Run) -> str:

@@ -1,22 +1,16 @@
 """From a submission to an environment that is ready: no slots are held meanwhile."""
 
-from datetime import timedelta
-
 from django.conf import settings
-from django.utils import timezone
 
 from compute.registry import backend_of
 from runs.dispatch import enqueue_build
-from runs.environments import environment_is_intact, environment_request
+from runs.environments import environment_is_being_built, environment_is_intact, environment_request
 from runs.errors import EnvironmentFailed
 from runs.lifecycle import run_transition
-from runs.models import Environment, Run
+from runs.models import Run
 from runs.states import EndReason, EnvironmentState, RunState
 
 LOOK_AGAIN_S = 5.0
-
-#: A build that has not said anything for so long is asked for again; if its builder lives, that changes nothing.
-STALE_BUILD_S = 60.0
 
 
 def step_submitted(run: Run) -> float | None:
@@ -49,15 +43,9 @@ def step_preparing(run: Run) -> float | None:
     if environment.state == EnvironmentState.READY and environment_is_intact(environment):
         run_transition(run, to=RunState.WAITING, message="The run waits for its slots.", lock=environment.lock)
         return None
-    if _nobody_builds(environment):
+    if not environment_is_being_built(environment):
         enqueue_build(environment.pk)
     return LOOK_AGAIN_S
-
-
-def _nobody_builds(environment: Environment) -> bool:
-    if environment.state != EnvironmentState.BUILDING:
-        return True
-    return timezone.now() - environment.state_since > timedelta(seconds=STALE_BUILD_S)
 
 
 def _environment_failed(run: Run, message: str) -> None:

@@ -2,19 +2,20 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 from django.utils.timezone import now
 
 from compute.backends.base import ComputeBackend
 from compute.errors import ComputeError, LaunchRefused
-from compute.plan import ExitRecord, Handle, LaunchPlan, Liveness, TaskStatus
+from compute.plan import ExitRecord, LaunchPlan, Liveness, TaskStatus
 from compute.registry import backend_of
 from runs.dispatch import enqueue_advance
 from runs.ingest.drain import task_drain
+from runs.ingest.effects import exit_note
 from runs.lifecycle import event_add
 from runs.models import Run, RunEvent, Task
+from runs.pipeline.alone import run_alone
 from runs.pipeline.launch import SILENT_START_S, task_plan
 from runs.states import TASK_ENDED, RunState, TaskState
 
@@ -30,13 +31,15 @@ EXIT_PATIENCE_S = 3.0
 AGAIN_AT_ONCE = 3
 AGAIN_MOST_S = 300.0
 
+_LAUNCHED = (RunState.STARTING, RunState.RUNNING)
+
 
 def watch_runs() -> None:
     """One look at every launched task of every run, batched by target. An unreachable target is passed over."""
     for target, tasks in _launched_tasks().items():
         try:
             backend = backend_of(target)
-            statuses = backend.observe([handle_of(task) for task in tasks])
+            statuses = backend.observe([task.backend_handle for task in tasks])
         except ComputeError as error:
             logger.warning("Target %s cannot be observed: %s", target, error)
             continue
@@ -47,11 +50,6 @@ def watch_runs() -> None:
                 logger.exception("A task cannot be looked after", extra={"task": task.pk})
 
 
-def handle_of(task: Task) -> Handle:
-    """The handle under which ``task`` was launched."""
-    return Handle(**(task.handle or {}))
-
-
 def look_after(task: Task, status: TaskStatus, backend: ComputeBackend) -> None:
     """Acts on one observation of one task."""
     run = task.attempt.run
@@ -60,7 +58,10 @@ def look_after(task: Task, status: TaskStatus, backend: ComputeBackend) -> None:
     if status.exit is not None:
         _believe_exit(run, task, status.exit, backend)
     elif status.liveness is Liveness.UNWATCHED:
-        _watch_again(run, task, backend)
+        with run_alone(run.pk, patience_s=0.0) as mine:
+            # Launched beside a worker that ends the run, the same script would start once more in a new folder.
+            if mine and Run.objects.filter(pk=run.pk, state__in=_LAUNCHED).exists():
+                _watch_again(run, task, backend)
     elif status.liveness is Liveness.ALIVE:
         if _is_silent(task):
             _fetch(run, task, backend)
@@ -68,21 +69,9 @@ def look_after(task: Task, status: TaskStatus, backend: ComputeBackend) -> None:
         _lose(run, task, backend)
 
 
-def exit_record(task: Task, record: ExitRecord) -> None:
-    """Writes a task's exit down, once: what is already known stays."""
-    Task.objects.filter(pk=task.pk).exclude(state__in=TASK_ENDED).update(
-        state=TaskState.EXITED,
-        exit_code=record.code,
-        exit_signal=record.signal,
-        out_of_memory=record.out_of_memory,
-        max_rss_bytes=record.max_rss_bytes,
-        ended_at=min(now(), datetime.fromtimestamp(record.ended_at, tz=timezone.utc)),
-    )
-
-
 def _launched_tasks() -> dict:
     tasks = Task.objects.filter(
-        attempt__run__state__in=(RunState.STARTING, RunState.RUNNING), attempt__ended_at=None, handle__isnull=False
+        attempt__run__state__in=_LAUNCHED, attempt__ended_at=None, handle__isnull=False
     ).select_related(
         "attempt__run__target", "attempt__run__experiment", "attempt__run__environment", "attempt__run__snapshot"
     )
@@ -132,7 +121,7 @@ def _believe_exit(run: Run, task: Task, record: ExitRecord, backend: ComputeBack
     if 0 <= now().timestamp() - record.ended_at < EXIT_PATIENCE_S:
         return
     task_drain(task, backend)
-    exit_record(task, record)
+    exit_note(task.pk, record)
     enqueue_advance(run.pk)
 
 
@@ -141,8 +130,3 @@ def _lose(run: Run, task: Task, backend: ComputeBackend) -> None:
     if Task.objects.filter(pk=task.pk).exclude(state__in=TASK_ENDED).update(state=TaskState.LOST, ended_at=now()):
         event_add(run, kind="lost", message=f"{task} disappeared on {task.node_name}.")
         enqueue_advance(run.pk)
-
-
-def handles_of(tasks: Iterable[Task]) -> list[Handle]:
-    """The handles of those tasks that were launched."""
-    return [handle_of(task) for task in tasks if task.handle is not None]

@@ -12,7 +12,6 @@ from django.http import Http404
 from compute.errors import ComputeError
 from compute.registry import backend_of
 from runs.models import Artifact, Run
-from runs.pipeline.watch import handle_of
 from runs.states import ArtifactPlace
 
 
@@ -46,10 +45,8 @@ def artifact_open(artifact: Artifact) -> BinaryIO:
 
 
 def _open_in_task(artifact: Artifact) -> BinaryIO:
-    if artifact.task.handle is None:
-        raise FileNotFoundError(artifact.path)
     try:
-        handle = backend_of(artifact.run.target).open_output(handle_of(artifact.task), artifact.path)
+        handle = backend_of(artifact.run.target).open_output(artifact.task.backend_handle, artifact.path)
     except ComputeError as error:
         raise FileNotFoundError(artifact.path) from error
     return os.fdopen(handle, "rb")

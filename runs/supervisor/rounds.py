@@ -10,7 +10,6 @@ from compute.errors import ComputeError
 from compute.registry import backend_of
 from runs.dispatch import enqueue_advance
 from runs.models import Run, Task
-from runs.pipeline.watch import handle_of
 from runs.snapshots import uploads_sweep
 from runs.states import ACTIVE
 from runs.stores.points import points_compact
@@ -41,7 +40,7 @@ def announce_server() -> None:
     living = Task.objects.filter(attempt__ended_at=None, attempt__run__state__in=ACTIVE, handle__isnull=False)
     for task in living.select_related("attempt__run__target"):
         try:
-            backend_of(task.attempt.run.target).announce(handle_of(task), settings.TASK_SERVER_URL)
+            backend_of(task.attempt.run.target).announce(task.backend_handle, settings.TASK_SERVER_URL)
         except (ComputeError, OSError) as error:  # whatever this task has prepared, the others hear of it
             logger.warning("%s cannot be told the server's address: %s", task, error)
 

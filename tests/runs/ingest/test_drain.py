@@ -100,9 +100,11 @@ def test_a_task_without_a_folder_is_over_with_what_is_here(task, backend):
     assert Task.objects.get().is_drained
 
 
-def test_a_task_that_was_never_launched_has_nothing_to_fetch(task, backend):
+def test_a_task_that_was_never_launched_is_drained_at_once(task, backend):
+    backend.spools.clear()
     task.handle = None
-    assert not task_drain(task, backend)
+    assert task_drain(task, backend)
+    assert Task.objects.get().is_drained
 
 
 def test_a_spool_full_of_holes_fills_nothing_beyond_the_limit_of_logs(task, backend, settings):

@@ -9,12 +9,13 @@ from django.utils import timezone
 from compute.errors import LaunchRefused
 from compute.models import Lease
 from compute.plan import Liveness, TaskStatus
+from runs.environments.build import environment_lock
 from runs.models import Artifact, Run, Stream, Task
 from runs.pipeline import advance, watch_runs
 from runs.pipeline.watch import AGAIN_AT_ONCE
 from runs.services import run_cancel
 from runs.spec import RunSpec
-from runs.states import EndReason, EnvironmentState, RunState, TaskState
+from runs.states import ArtifactPlace, EndReason, EnvironmentState, RunState, TaskState
 from runs.stores.logs import log_read, log_size
 from tests.factories import make_run, make_target
 
@@ -345,3 +346,104 @@ def test_a_script_that_ends_every_harness_gets_them_less_and_less_often(running,
     running.events.update(at=timezone.now() - timedelta(minutes=10))
     watch_runs()
     assert len(backend.launches) == 2 + AGAIN_AT_ONCE
+
+
+def test_a_launch_that_was_cut_short_leaves_nothing_running_when_the_run_is_cancelled(run, backend):
+    def killed(plan):
+        for task in plan.tasks:
+            backend.statuses[task.key] = TaskStatus(liveness=Liveness.ALIVE)
+        raise KeyboardInterrupt
+
+    backend.on_launch = killed
+    with pytest.raises(KeyboardInterrupt):
+        advance(run.pk)
+    task = task_of(run)
+    assert task.handle is None
+    run_cancel(run, actor=run.owner)
+    advance(run.pk)
+    assert fresh(run).state == RunState.CANCELLED
+    assert backend.statuses[task.key].liveness is Liveness.EXITED
+    assert backend.cleaned == [task.key]
+
+
+def test_what_a_refused_launch_has_laid_out_is_removed(run, backend):
+    backend.starts = False
+    advance(run.pk)
+    assert backend.cleaned == [task_of(run).key]
+
+
+def test_a_run_that_is_looked_at_too_late_but_has_ended_keeps_its_reason(running, backend):
+    end_well(running, backend)
+    Run.objects.filter(pk=running.pk).update(
+        state=RunState.STOPPING,
+        end_reason=EndReason.SUCCEEDED,
+        end_message="The script ended well.",
+        deadline_at=timezone.now() - timedelta(hours=10),
+    )
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.COMPLETED, EndReason.SUCCEEDED)
+    assert backend.cleaned == [task_of(running).key]
+
+
+def test_a_file_that_was_moved_just_before_a_death_is_kept_with_the_run(running, backend, monkeypatch):
+    task = task_of(running)
+    backend.produced[task.key] = {"outputs/model.keras": b"weights"}
+    keep = backend.keep_output
+
+    def killed_after(handle, path, destination):
+        keep(handle, path, destination)
+        del backend.produced[handle.key][path]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backend, "keep_output", killed_after)
+    end_well(running, backend)
+    with pytest.raises(KeyboardInterrupt):
+        advance(running.pk)
+    advance(running.pk)
+    assert fresh(running).state == RunState.COMPLETED
+    artifact = Artifact.objects.get(run=running)
+    assert (artifact.path, artifact.place, artifact.size_bytes) == ("outputs/model.keras", ArtifactPlace.STORE, 7)
+    assert (settings.DATA_DIR / "artifacts" / artifact.storage_key).read_bytes() == b"weights"
+
+
+def test_a_run_that_ends_while_its_task_is_looked_at_is_not_launched_again(running, backend, monkeypatch):
+    task = task_of(running)
+    backend.statuses[task.key] = TaskStatus(liveness=Liveness.UNWATCHED)
+    observe = backend.observe
+
+    def observe_and_end(handles):
+        statuses = observe(handles)
+        Run.objects.filter(pk=running.pk).update(state=RunState.CANCELLED)
+        return statuses
+
+    monkeypatch.setattr(backend, "observe", observe_and_end)
+    watch_runs()
+    assert backend.launches == [task.key]
+
+
+def test_a_build_is_asked_for_as_long_as_nobody_is_at_it(environment, backend, monkeypatch):
+    asked = []
+    monkeypatch.setattr("runs.pipeline.prepare.enqueue_build", asked.append)
+    environment.state = EnvironmentState.BUILDING
+    environment.save(update_fields=["state"])
+    run = make_run(state=RunState.PREPARING, environment=environment, target=environment.target)
+    with environment_lock(environment):
+        advance(run.pk)
+    assert asked == []
+    advance(run.pk)
+    assert asked == [environment.pk]
+
+
+def test_a_folder_that_cannot_be_removed_never_holds_the_slot_for_ever(running, backend, monkeypatch):
+    def resists(handle):
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(backend, "cleanup", resists)
+    end_well(running, backend)
+    advance(running.pk)
+    assert fresh(running).state == RunState.STOPPING
+    Run.objects.filter(pk=running.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
+    advance(running.pk)
+    assert fresh(running).end_reason == EndReason.STOPPING_TIMEOUT
+    assert not Lease.objects.exists()
