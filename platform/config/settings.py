@@ -32,8 +32,6 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "channels",
-    "crispy_forms",
-    "crispy_bootstrap5",
     "django_filters",
     "django_htmx",
     "django_rq",
@@ -160,8 +158,6 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 
 # ---- look
-CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
-CRISPY_TEMPLATE_PACK = "bootstrap5"
 DJANGO_TABLES2_TEMPLATE = "django_tables2/bootstrap5.html"
 UNFOLD = {"SITE_TITLE": "Trainhouse", "SITE_HEADER": "Trainhouse", "SITE_URL": "/"}
 
