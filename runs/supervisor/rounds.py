@@ -11,7 +11,7 @@ from compute.registry import backend_of
 from runs.dispatch import enqueue_advance
 from runs.models import Run, Task
 from runs.snapshots import uploads_sweep
-from runs.states import ACTIVE
+from runs.states import ACTIVE, RunState
 from runs.stores.points import points_compact
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,24 @@ def enqueue_due() -> int:
     for run_id in run_ids:
         enqueue_advance(run_id)
     return len(run_ids)
+
+
+def renew_deadlines() -> int:
+    """Gives each run whose deadline passed while nobody was here its state's whole time again; returns how many.
+
+    Called at a start, before the first worker: what the platform was too late for is not the run's fault.
+    """
+    now = timezone.now()
+    late = Run.objects.filter(state__in=ACTIVE, deadline_at__lte=now)
+    times_s = {
+        RunState.PREPARING: settings.ENV.preparing_deadline_s,
+        RunState.STARTING: settings.ENV.starting_deadline_s,
+        RunState.STOPPING: settings.ENV.stopping_deadline_s,
+    }
+    return sum(
+        late.filter(state=state).update(deadline_at=now + timedelta(seconds=time_s))
+        for state, time_s in times_s.items()
+    )
 
 
 def announce_server() -> None:

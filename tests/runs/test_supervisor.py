@@ -8,7 +8,7 @@ from django.utils import timezone
 from runs.models import Run
 from runs.states import EndReason, RunState
 from runs.supervisor.loop import Round
-from runs.supervisor.rounds import announce_server, enqueue_due
+from runs.supervisor.rounds import announce_server, enqueue_due, renew_deadlines
 from tests.factories import make_run, make_task
 
 pytestmark = pytest.mark.django_db
@@ -35,6 +35,16 @@ def test_runs_that_are_not_due_or_have_ended_are_left_alone(asked):
     make_run(state=RunState.COMPLETED, end_reason=EndReason.SUCCEEDED, due_at=past)
     assert enqueue_due() == 0
     assert asked == []
+
+
+def test_a_deadline_that_passed_while_the_platform_was_down_begins_anew():
+    now = timezone.now()
+    late = make_run(state=RunState.STARTING, deadline_at=now - timedelta(hours=9))
+    early = make_run(state=RunState.STARTING, deadline_at=now + timedelta(seconds=5))
+    make_run(state=RunState.RUNNING)
+    assert renew_deadlines() == 1
+    assert Run.objects.get(pk=late.pk).deadline_at > now + timedelta(seconds=60)
+    assert Run.objects.get(pk=early.pk).deadline_at == early.deadline_at
 
 
 def test_a_round_that_fails_is_taken_again():

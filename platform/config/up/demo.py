@@ -13,8 +13,8 @@ from runs.snapshots import snapshot_from_folder
 from runs.spec import RunSpec
 from runs.states import ACTIVE
 
-#: Marks the example's runs; the rest of a submission key is chance.
-KEY_PREFIX = "demo-"
+#: Marks the example's runs; before it a submission key names its owner, and the rest is chance.
+KEY_MARK = "demo-"
 
 SPEC = RunSpec(
     entry_script="train.py",
@@ -26,7 +26,7 @@ SPEC = RunSpec(
 
 def demo_submit() -> tuple[Run, bool]:
     """The example's run and whether it is new: one that is still active is not submitted again. Raises StartRefused."""
-    active = Run.objects.filter(submission_key__startswith=KEY_PREFIX, state__in=ACTIVE).first()
+    active = Run.objects.filter(submission_key__contains=f":{KEY_MARK}", state__in=ACTIVE).first()
     if active is not None:
         return active, False
     owner = User.objects.filter(is_staff=True, is_active=True).order_by("pk").first()
@@ -40,7 +40,7 @@ def demo_submit() -> tuple[Run, bool]:
             name="Handwritten digits",
             tags=["example"],
             snapshot=snapshot_from_folder(settings.BASE_DIR / "examples" / "digits"),
-            submission_key=KEY_PREFIX + secrets.token_hex(16),
+            submission_key=KEY_MARK + secrets.token_hex(16),
         )
     except SpecProblems as refusal:
         words = "; ".join(problem.message for problem in refusal.problems)

@@ -22,6 +22,7 @@ from compute.probes import local_target_ensure
 from config import __version__, checks
 from config.up.demo import demo_submit
 from config.up.errors import StartRefused
+from runs.supervisor.rounds import renew_deadlines
 
 
 def prepare(*, demo: bool) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def prepare(*, demo: bool) -> dict[str, Any]:
         ) from error
     collect_static_if_changed()
     local_target_ensure()
+    renew_deadlines()
     facts["signin_path"] = first_signin_path()
     if demo:
         run, is_new = demo_submit()
