@@ -214,7 +214,9 @@ class _Build:
 
     def _hand_over(self, name: str, text: str) -> str:
         """A file that builds can read and cannot change; the server never writes below a folder of theirs."""
-        self._handed_over.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for folder in (self._handed_over.parent, self._handed_over):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # whatever the server's umask is
         path = self._handed_over / name
         path.write_text(text)
         path.chmod(0o644)

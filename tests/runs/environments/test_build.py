@@ -34,6 +34,16 @@ def test_an_environment_holds_what_was_asked_for_and_what_that_needs(index: Inde
     assert built.ready_at is not None
 
 
+def test_a_server_that_makes_its_files_for_itself_alone_still_builds(index: Index, order: Order) -> None:
+    index.add_wheel("tiny", "1.0")
+    before = os.umask(0o077)
+    try:
+        built = environment_build(order("tiny").pk)
+    finally:
+        os.umask(before)
+    assert built.state == EnvironmentState.READY, built.error
+
+
 def test_the_lock_has_hashes_and_no_address(index: Index, order: Order) -> None:
     index.add_wheel("leaf", "1.5")
     lock = environment_build(order("leaf").pk).lock
