@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from compute.backends.local.facts import local_facts
 from compute.errors import TargetUnreachable
 from compute.models import ComputeTarget, Node, NodeState, Slot, TargetKind
 from compute.registry import backend_of
@@ -87,6 +86,3 @@ def _slots_sync(node: Node, wanted: dict[tuple[str, int], dict[str, Any]]) -> No
             Slot.objects.filter(pk=slot.pk).update(**values)
     gone = [slot.pk for place, slot in present.items() if place not in wanted]
     Slot.objects.filter(pk__in=gone, lease__isnull=True).delete()
-
-
-__all__ = ["LOCAL_NAME", "local_facts", "local_target_ensure", "target_refresh"]

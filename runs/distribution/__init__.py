@@ -12,4 +12,4 @@ def distribution_of(spec: RunSpec) -> Distribution | None:
     return DISTRIBUTIONS.get(spec.distribution)
 
 
-__all__ = ["DISTRIBUTIONS", "Distribution", "Role", "distribution_of"]
+__all__ = ["Distribution", "Role", "distribution_of"]

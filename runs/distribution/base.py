@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from compute.plan import ResourceRequest
-from runs.spec import Problem, RunSpec
+from runs.spec import RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +18,6 @@ class Role:
 
 class Distribution(Protocol):
     """Pure: the same spec gives the same answers, and nothing is touched."""
-
-    def problems(self, spec: RunSpec) -> list[Problem]:
-        """What in ``spec`` this distribution cannot do."""
-        ...
 
     def request(self, spec: RunSpec) -> ResourceRequest:
         """The slots that the tasks need."""

@@ -2,14 +2,11 @@
 
 from compute.plan import ResourceRequest, TaskRequest
 from runs.distribution.base import Role
-from runs.spec import Problem, RunSpec
+from runs.spec import RunSpec
 
 
 class Single:
     """The whole training in one task, the chief."""
-
-    def problems(self, spec: RunSpec) -> list[Problem]:
-        return []
 
     def request(self, spec: RunSpec) -> ResourceRequest:
         return ResourceRequest(tasks=(TaskRequest(role="chief", index=0, gpus=1 if spec.use_gpu else 0),))

@@ -7,7 +7,7 @@ from runs.snapshots.archive import Taken, snapshot_from_zip, zip_take
 from runs.snapshots.folder import snapshot_from_folder
 from runs.snapshots.ignore import ALWAYS_IGNORED, IGNORE_FILES
 from runs.snapshots.manifest import entry_candidates, snapshot_paths, snapshot_plan
-from runs.snapshots.uploads import upload_add, upload_begin, upload_finish, upload_take, uploads_sweep
+from runs.snapshots.uploads import upload_add, upload_begin, upload_take, uploads_sweep
 
 __all__ = [
     "ALWAYS_IGNORED",
@@ -20,7 +20,6 @@ __all__ = [
     "snapshot_plan",
     "upload_add",
     "upload_begin",
-    "upload_finish",
     "upload_take",
     "uploads_sweep",
     "zip_take",

@@ -55,14 +55,12 @@ def upload_add(upload: Upload, files: Iterable[tuple[str, IO[bytes]]]) -> int:
     return len(batch)
 
 
-def upload_finish(upload: Upload) -> Snapshot:
-    """The snapshot of what was uploaded; a second call returns the same one. See ``upload_take``."""
-    return upload_take(upload).snapshot
-
-
 def upload_take(upload: Upload) -> Taken:
-    """Makes the snapshot and removes the staging folder. After a refusal the staged files stay, until more are sent
-    or the upload is swept. Raises SnapshotRefused, SnapshotTooLarge."""
+    """Makes the snapshot and removes the staging folder; a second call gives the same snapshot.
+
+    After a refusal the staged files stay, until more are sent or the upload is swept. Raises SnapshotRefused,
+    SnapshotTooLarge.
+    """
     with _alone(upload):
         finished = _finished(upload)
         if finished is not None:

@@ -21,7 +21,7 @@ from runs.snapshots import (
     snapshot_paths,
     upload_add,
     upload_begin,
-    upload_finish,
+    upload_take,
     uploads_sweep,
 )
 
@@ -52,17 +52,17 @@ def browser(member) -> Client:
 def test_batches_become_one_snapshot_and_leave_no_staging(upload: Upload) -> None:
     assert upload_add(upload, batch(train="1", lib__a="2")) == 2
     assert upload_add(upload, batch(lib__b="3")) == 1
-    snapshot = upload_finish(upload)
+    snapshot = upload_take(upload).snapshot
     assert snapshot_paths(snapshot) == ["lib/a.py", "lib/b.py", "train.py"]
     assert not (staging(upload) / "files").exists()
-    assert upload_finish(upload).pk == snapshot.pk
+    assert upload_take(upload).snapshot.pk == snapshot.pk
 
 
 def test_the_chosen_folders_own_name_is_taken_off_whether_or_not_the_browser_sends_it(member) -> None:
     for prefix in ("", "project/"):
         upload = upload_begin(member, "project")
         upload_add(upload, [(f"{prefix}train.py", io.BytesIO(b"1")), (f"{prefix}.gitignore", io.BytesIO(b"x\n"))])
-        assert snapshot_paths(upload_finish(upload)) == [".gitignore", "train.py"]
+        assert snapshot_paths(upload_take(upload).snapshot) == [".gitignore", "train.py"]
 
 
 @pytest.mark.parametrize("path", ["../a.py", "/a.py", "a\\b.py", "C:\\a.py", "a/../../b", "", "a\0b"])
@@ -70,14 +70,14 @@ def test_a_path_that_leads_elsewhere_is_refused_and_nothing_of_its_batch_is_kept
     with pytest.raises(SnapshotRefused):
         upload_add(upload, [("good.py", io.BytesIO(b"1")), (path, io.BytesIO(b"2"))])
     with pytest.raises(SnapshotRefused, match="No file is left"):
-        upload_finish(upload)
+        upload_take(upload)
 
 
 def test_the_server_ignores_again_what_the_browser_should_have_ignored(upload: Upload) -> None:
     files = {".amlignore": "*.csv", "a.csv": "1", "train.py": "1", ".git/config": "x", "outputs/m": "x"}
     upload_add(upload, [(name, io.BytesIO(content.encode())) for name, content in files.items()])
     assert not (staging(upload) / "files" / ".git").exists()
-    assert snapshot_paths(upload_finish(upload)) == [".amlignore", "train.py"]
+    assert snapshot_paths(upload_take(upload).snapshot) == [".amlignore", "train.py"]
 
 
 def test_a_batch_sent_again_changes_nothing_but_other_content_is_refused(upload: Upload) -> None:
@@ -96,7 +96,7 @@ def test_a_file_and_a_folder_of_one_name_are_refused_across_batches(upload: Uplo
 
 def test_nothing_can_be_added_after_the_end(upload: Upload) -> None:
     upload_add(upload, batch(train="1"))
-    upload_finish(upload)
+    upload_take(upload)
     with pytest.raises(SnapshotRefused, match="finished"):
         upload_add(upload, batch(more="1"))
 
@@ -108,7 +108,7 @@ def test_abandoned_uploads_are_swept_and_young_ones_are_not(member) -> None:
     Upload.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=2))
     assert uploads_sweep(timedelta(days=1)) == 1
     assert not staging(old).exists()
-    assert snapshot_paths(upload_finish(young)) == ["train.py"]
+    assert snapshot_paths(upload_take(young).snapshot) == ["train.py"]
     assert uploads_sweep(timedelta(days=1)) == 0
 
 
