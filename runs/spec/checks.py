@@ -1,30 +1,24 @@
-"""What a person asks for: the frozen, versioned RunSpec, and ``problems``, the one place that checks it.
+"""What is wrong with a RunSpec: ``problems``, the one place that checks it.
 
-The form, the HTTP API and every client make a RunSpec; its canonical JSON is what the database keeps. The parameters
-and their rules are those of the TensorFlow estimator of Azure Machine Learning's SDK v1 (azureml-train-core 1.0.39 to
-1.62), made stricter where the original found out late or ignored silently.
+The rules are the estimator's, made stricter where it found out late or ignored silently.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import posixpath
 import re
 import unicodedata
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-SCHEMA_VERSION = 1
+from runs.spec.run_spec import RunSpec
 
 BACKENDS = ("mpi", "ps", "multiworker")
 EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|private|api_?key|access_?key|auth", re.IGNORECASE)
-MASK = "••••••"
 
 #: Variables that the platform itself sets for a task and a person therefore cannot.
 RESERVED_PREFIXES = ("TRAINHOUSE_",)
@@ -41,96 +35,6 @@ class Problem:
 
     field: str
     message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSpec:
-    """Everything that decides what a run does, under the estimator's names; the defaults are the estimator's.
-
-    ``script_params`` keeps the order in which it was given: pairs of a key and a value (a word, a number, a flag, a
-    list), see ``argv``. Paths are relative to the snapshot and use ``/``.
-    """
-
-    entry_script: str = "train.py"
-    script_params: tuple[tuple[str, Any], ...] = ()
-    compute_target: str = "local"
-    node_count: int = 1
-    process_count_per_node: int = 1
-    worker_count: int = 1
-    parameter_server_count: int = 1
-    distributed_backend: str | None = None
-    coordinator: bool = False
-    use_gpu: bool = False
-    use_docker: bool = True
-    custom_docker_image: str = ""
-    image_registry: str = ""
-    image_registry_username: str = ""
-    user_managed: bool = False
-    conda_packages: tuple[str, ...] = ()
-    pip_packages: tuple[str, ...] = ()
-    conda_dependencies_file: str = ""
-    pip_requirements_file: str = ""
-    environment_variables: dict[str, str] = field(default_factory=dict)
-    environment_definition: str = ""
-    inputs: tuple[str, ...] = ()
-    shm_size: str = ""
-    resume_from: str = ""
-    max_run_duration_seconds: int | None = None
-    framework_version: str = ""
-    keras_metrics: bool = True
-    max_retries: int = 0
-
-    @property
-    def distribution(self) -> str:
-        """The word of the distribution: ``single``, ``mpi``, ``ps`` or ``multiworker``."""
-        return self.distributed_backend or "single"
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The script's arguments, derived as the estimator did it.
-
-        ``""``, ``None`` and ``[]`` leave the key alone (a flag); a list follows its key, without its empty items;
-        0 is kept; booleans become the words True and False.
-        """
-        words: list[str] = []
-        for key, value in self.script_params:
-            words.append(key)
-            values = value if isinstance(value, (list, tuple)) else (value,)
-            words.extend(str(item) for item in values if item is not None and item != "")
-        return tuple(words)
-
-    def to_json(self) -> dict[str, Any]:
-        """The spec as JSON, with its schema version; ``from_json`` reads it back."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"schema": SCHEMA_VERSION, **json.loads(json.dumps(values))}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> RunSpec:
-        """The spec that ``data`` holds. Raises ValueError for a schema or a field of a newer version."""
-        if data.get("schema") != SCHEMA_VERSION:
-            raise ValueError(
-                f"This spec has schema {data.get('schema')!r}; this version reads schema {SCHEMA_VERSION}."
-            )
-        known = {f.name for f in dataclasses.fields(cls)}
-        values = {key: value for key, value in data.items() if key != "schema"}
-        unknown = sorted(values.keys() - known)
-        if unknown:
-            raise ValueError(f"Unknown fields in the spec: {', '.join(unknown)}.")
-        for name in ("conda_packages", "pip_packages", "inputs"):
-            if name in values:
-                values[name] = tuple(values[name])
-        if "script_params" in values:
-            values["script_params"] = tuple((key, value) for key, value in values["script_params"])
-        return cls(**values)
-
-    def canonical(self) -> str:
-        """The one spelling of this spec, for digests and comparison."""
-        return json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-    def masked(self) -> RunSpec:
-        """The spec for showing: values of variables whose name looks like a secret are masked."""
-        shown = {name: mask(name, value) for name, value in self.environment_variables.items()}
-        return dataclasses.replace(self, environment_variables=shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,16 +56,6 @@ class Surroundings:
     target: TargetFacts | None
     targets: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name probably holds a secret."""
-    return SECRET_NAME.search(name) is not None
-
-
-def mask(name: str, value: str) -> str:
-    """``value``, or dots in its place when ``name`` looks like a secret's."""
-    return MASK if is_secret_name(name) and value else value
 
 
 def problems(spec: RunSpec, around: Surroundings) -> list[Problem]:
