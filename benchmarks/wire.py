@@ -89,7 +89,7 @@ class Sender:
             {"stream": name, "offset": self._offsets[name], "size": len(data), "eof": False}
             for name, data in streams.items()
         ]
-        head = json.dumps({"v": 1, "state": "running", "segments": segments}).encode()
+        head = json.dumps({"v": 1, "segments": segments}).encode()
         body = b"".join([head, b"\n", *streams.values()])
         self._connection.request("POST", "/api/v1/ingest", body=body, headers=self._headers)
         response = self._connection.getresponse()

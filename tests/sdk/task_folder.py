@@ -62,8 +62,6 @@ class TaskFolder:
             "environ": complete,
             "grace_s": 15,
             "log_limit_bytes": 0,
-            "keras_metrics": False,
-            "python_path": [],
             "gpu_indexes": [],
             **document,
         }

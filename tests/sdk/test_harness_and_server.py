@@ -144,7 +144,7 @@ def test_silence_is_broken_by_heartbeats(server, tmp_path, monkeypatch):
     monkeypatch.setattr(ship, "HEARTBEAT_S", 0.3)
     task = task_read(str(TaskFolder(tmp_path / "task", server_url=server.url).root))
     words = Words(task.spool("harness"))
-    shipper = ship.Shipper(task, Spool(task), words, first_state="started", on_stop=lambda grace_s: None)
+    shipper = ship.Shipper(task, Spool(task), words, on_stop=lambda grace_s: None)
     shipper.start()
     wait_for(lambda: len(server.headers) == 4, what="four frames")
     shipper.close()

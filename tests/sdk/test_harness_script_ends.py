@@ -23,12 +23,6 @@ def test_the_exit_code_of_a_script_is_reported(server, make_task, code):
     assert server.is_complete()
 
 
-def test_the_first_frame_says_started_and_later_ones_running(server, make_task):
-    make_task("print('hello')").run()
-
-    assert [header["state"] for header in server.headers] == ["started"] + ["running"] * (len(server.headers) - 1)
-
-
 def test_a_traceback_arrives_and_the_exit_code_is_one(server, make_task):
     record = make_task("raise ValueError('no such luck')").run()
 

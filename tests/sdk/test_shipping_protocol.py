@@ -50,7 +50,7 @@ class Line:
 
 
 def shipper_of(task, line):
-    made = Shipper(task, Spool(task), Words(task.spool("harness")), first_state="running", on_stop=lambda grace_s: None)
+    made = Shipper(task, Spool(task), Words(task.spool("harness")), on_stop=lambda grace_s: None)
     made._wire = line
     return made
 

@@ -88,8 +88,6 @@ def _fill(folder: Path, plan: TaskPlan, identity: Identity, *, environ: dict[str
         "environ": environ,
         "grace_s": plan.grace_s,
         "log_limit_bytes": plan.log_limit_bytes,
-        "keras_metrics": plan.keras_metrics,
-        "python_path": environ["PYTHONPATH"].split(os.pathsep),
         "gpu_indexes": list(plan.gpu_indexes),
     }
     for name, text in (("task.json", json.dumps(document)), ("token", plan.token), ("server", plan.server_url)):

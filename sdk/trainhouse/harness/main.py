@@ -35,34 +35,33 @@ def main(arguments):
         _own_session()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         adopt_orphans()
-        started_here = _script_ensure(task, lock, words)
+        _script_ensure(task, lock, words)
         # Imported only now: the script is already starting while the HTTP client is loaded.
         from trainhouse.harness.watch import watch
 
-        return watch(task, words, started_here)
+        return watch(task, words)
     except BaseException:
         words.say_failure("The harness failed; the script is not touched by this.")
         return _FAILED
 
 
 def _script_ensure(task, harness_lock, words):
-    """Starts the script unless that was done before. True when it has been started here.
+    """Starts the script unless that was done before.
 
     Who takes ``guard.lock`` knows that no guard lives; the marks the guard has written tell how far it came.
     """
     guard_lock = lock_take(task.path("guard.lock"))
     if guard_lock is None:
         words.say("Watching again: the script runs, its former harness does not.")
-        return False
+        return
     if not (os.path.exists(task.path("exit.json")) or os.path.exists(task.path("started"))):
         if not os.path.exists(task.path("stop")):
             guard_fork(task, guard_lock, harness_lock)
-            return True
+            return
         words.say("Asked to stop before the script was started: it is not started.")
         now = time.time()
         json_write(task.path("exit.json"), {"code": None, "signal": int(signal.SIGTERM), "ended_at": now})
     os.close(guard_lock)
-    return False
 
 
 def _own_session():

@@ -25,14 +25,13 @@ class Shipper(threading.Thread):
     ``on_stop(grace_s)`` is called, in this thread, with every answer that asks the task to end.
     """
 
-    def __init__(self, task, spool, words, *, first_state, on_stop):
+    def __init__(self, task, spool, words, *, on_stop):
         super().__init__(name="ship", daemon=True)
         self._done_path = task.path("done")
         self._spool = spool
         self._words = words
         self._on_stop = on_stop
         self._wire = Wire(task)
-        self._state = first_state
         self._outputs = self._outputs_known = []
         self._exit = self._exit_known = None
         self._closing = False
@@ -134,7 +133,6 @@ class Shipper(threading.Thread):
             raise
         if status == 200 and isinstance(answer, dict):
             self._here()
-            self._state = "running"
             self._exit_known, self._outputs_known = exit_sent, outputs_sent
             self._accept(answer.get("accepted") or {}, sent)
             if isinstance(answer.get("stop"), dict):
@@ -154,7 +152,7 @@ class Shipper(threading.Thread):
     def _frame(self):
         """The next frame, and what it holds: end offset and eof by stream, the exit, the outputs."""
         self._limit_say()
-        header = {"v": 1, "state": self._state}
+        header = {"v": 1}
         segments, parts, sent = [], [], {}
         room = FRAME_BYTES
         outputs, exit_record = self._outputs, self._exit

@@ -18,7 +18,7 @@ _TICK_S = 0.2
 _KILL_FOR_S = 10.0
 
 
-def watch(task, words, started_here):
+def watch(task, words):
     """Watches the script until it and all it left have ended, ships everything, and returns the exit code 0.
 
     Blocks for as long as that takes; for ever while the server stays away.
@@ -26,9 +26,7 @@ def watch(task, words, started_here):
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM))
     stop = Stop(task, words)
     outputs = Outputs(task, words)
-    shipper = Shipper(
-        task, Spool(task), words, first_state="started" if started_here else "running", on_stop=stop.request
-    )
+    shipper = Shipper(task, Spool(task), words, on_stop=stop.request)
     shipper.start()
     kills_before = oom_kills()
     _stay(task, stop, Sampler(task), outputs, shipper)

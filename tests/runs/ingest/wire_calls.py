@@ -13,7 +13,7 @@ def frame(*segments: tuple[str, int, bytes] | tuple[str, int, bytes, bool], **he
         {"stream": stream, "offset": offset, "size": len(data), "eof": bool(rest)}
         for stream, offset, data, *rest in segments
     ]
-    line = json.dumps({"v": 1, "state": "running", "segments": listed, **head}).encode()
+    line = json.dumps({"v": 1, "segments": listed, **head}).encode()
     return b"".join([line, b"\n", *(segment[2] for segment in segments)])
 
 
