@@ -110,7 +110,7 @@ def _fault(run: Run, error: Exception) -> float | None:
     logger.exception("Fault %s in a run's step", reference, extra={"run": run.pk, "state": run.state})
     Run.objects.filter(pk=run.pk).update(fault_count=F("fault_count") + 1)
     if run.fault_count + 1 < MOST_FAULTS or run.state == RunState.STOPPING:
-        return min(60.0, 2.0 ** (run.fault_count + 1))
+        return 2.0 ** min(run.fault_count + 1, 6)
     with contextlib.suppress(StaleRun):
         run_transition(
             run,

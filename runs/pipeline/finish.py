@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,12 @@ def step_stopping(run: Run) -> float | None:
         overdue = run.deadline_at is not None and timezone.now() >= run.deadline_at
         backend = backend_of(run.target)
         is_whole = True
-        for part in (_stopped, _drained):
+        for part in (_stopped, _drained, partial(_outputs_kept, overdue=overdue)):
             is_whole = _done(part, run, attempt, backend, overdue=overdue) and is_whole
             if not is_whole and not overdue:
                 return LOOK_AGAIN_S
-        is_whole = _keep_outputs(run, attempt, backend, overdue=overdue) and is_whole
         if not is_whole or not _done(_tidied, run, attempt, backend, overdue=overdue):
+            _lose_the_rest(attempt)
             _give_up(run)  # and leave the tasks' folders as they are: they may hold what could not be fetched
         Attempt.objects.filter(pk=attempt.pk).update(ended_at=timezone.now())
     if attempt is not None:
@@ -67,11 +68,10 @@ def _done(
     *,
     overdue: bool,
 ) -> bool:
-    """What ``part`` returns. Once the run is overdue, a fault in it is no longer a reason to come back."""
+    """What ``part`` returns. Once the run is overdue, a fault in it, or a target that is away, is no longer a reason to
+    come back."""
     try:
         return part(run, attempt, backend)
-    except TargetUnreachable:
-        raise
     except Exception:
         if not overdue:
             raise
@@ -109,10 +109,13 @@ def _stopped(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
                     backend.kill(handle)
             return False
         time.sleep(BEAT_S)
-    Task.objects.filter(attempt=attempt).exclude(state__in=TASK_ENDED).update(
-        state=TaskState.LOST, ended_at=timezone.now()
-    )
+    _lose_the_rest(attempt)
     return True
+
+
+def _lose_the_rest(attempt: Attempt) -> None:
+    living = Task.objects.filter(attempt=attempt).exclude(state__in=TASK_ENDED)
+    living.update(state=TaskState.LOST, ended_at=timezone.now())
 
 
 def _ask(backend: ComputeBackend, handle: Handle, grace_s: float) -> None:
@@ -131,8 +134,8 @@ def _drained(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
     return all(drained)
 
 
-def _keep_outputs(run: Run, attempt: Attempt, backend: ComputeBackend, *, overdue: bool) -> bool:
-    """Moves what the tasks put out into the server's store, which is the server's alone; True when all of it is there.
+def _outputs_kept(run: Run, attempt: Attempt, backend: ComputeBackend, *, overdue: bool) -> bool:
+    """Moves what the tasks put out into the server's store, which is the server's alone; True when all is there.
 
     A file that resists is tried again with the whole step; once the run is overdue it stays in the task's folder, so
     that nothing a script leaves behind can hold its slot for ever.

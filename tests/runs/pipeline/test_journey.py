@@ -447,3 +447,15 @@ def test_a_folder_that_cannot_be_removed_never_holds_the_slot_for_ever(running, 
     advance(running.pk)
     assert fresh(running).end_reason == EndReason.STOPPING_TIMEOUT
     assert not Lease.objects.exists()
+
+
+def test_a_run_on_a_target_that_stays_away_ends_at_its_deadline(running, backend):
+    run_cancel(running, actor=running.owner)
+    backend.reachable = False
+    advance(running.pk)
+    assert fresh(running).state == RunState.STOPPING
+    Run.objects.filter(pk=running.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
+    advance(running.pk)
+    assert fresh(running).end_reason == EndReason.STOPPING_TIMEOUT
+    assert task_of(running).state == TaskState.LOST
+    assert not Lease.objects.exists()
