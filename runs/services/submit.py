@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from compute.models import ComputeTarget
@@ -92,17 +91,16 @@ def run_submit(
     variables = spec.environment_variables
     secrets = {variable: value for variable, value in variables.items() if is_secret_name(variable)}
     with transaction.atomic():
-        experiment, _ = Experiment.objects.get_or_create(
+        # The row's lock makes the posts of one form take turns; a run that came of another is not numbered again.
+        experiment, _ = Experiment.objects.select_for_update().get_or_create(
             owner=owner, name=unicodedata.normalize("NFC", experiment_name)
         )
-        Experiment.objects.filter(pk=experiment.pk).update(run_counter=F("run_counter") + 1)
-        experiment.refresh_from_db(fields=["run_counter"])
         now = timezone.now()
         run, created = Run.objects.get_or_create(
             submission_key=key,
             defaults={
                 "experiment": experiment,
-                "number": experiment.run_counter,
+                "number": experiment.run_counter + 1,
                 "owner": owner,
                 "name": name.strip(),
                 "tags": tags,
@@ -118,6 +116,7 @@ def run_submit(
             },
         )
         if created:
+            Experiment.objects.filter(pk=experiment.pk).update(run_counter=run.number)
             event_add(run, kind=RunState.SUBMITTED, message="The run was submitted.", actor=owner)
             enqueue_advance(run.pk)
     return run
