@@ -84,7 +84,7 @@ def rules(request: HttpRequest) -> JsonResponse:
 def begin(request: HttpRequest) -> JsonResponse:
     """``{"name": the chosen folder's name}`` (or nothing) -> ``{"id"}``."""
     name = _json(request.body or b"{}", dict, "The request").get("name", "")
-    upload = upload_begin(request.user, name if isinstance(name, str) else "")
+    upload = upload_begin(request.user, name if isinstance(name, str) and name.isprintable() else "")
     return JsonResponse({"id": str(upload.pk)}, status=201)
 
 

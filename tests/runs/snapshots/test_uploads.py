@@ -149,6 +149,13 @@ def begun(browser: Client) -> str:
     return answer.json()["id"]
 
 
+@pytest.mark.parametrize("name", ["\0", "\ud800", "a\nb", 7, None])
+def test_a_name_that_no_database_can_hold_is_left_out(browser: Client, name: object) -> None:
+    answer = browser.post("/api/v1/uploads", json.dumps({"name": name}), content_type="application/json")
+    assert answer.status_code == 201
+    assert Upload.objects.get().name == ""
+
+
 def test_a_folder_goes_up_in_batches_and_comes_back_as_a_snapshot(browser: Client) -> None:
     upload_id = begun(browser)
     assert sent(browser, upload_id, ["p/lib/a.py", "p/train.py"], b"1", b"").json() == {"staged": 2}
