@@ -1,7 +1,8 @@
 """The seam between runs and machines.
 
 A backend is built from a target's configuration, works synchronously and keeps nothing between calls: after a restart
-of the server, a new instance finds everything again from handles and labels. One contract test suite
+of the server, a new instance finds everything again from handles and labels. Of a launch that was cut short there is
+no handle: one with the key and the node alone does for everything but ``stop``. One contract test suite
 (``tests/compute/test_backend_contract.py``) runs against every backend.
 """
 

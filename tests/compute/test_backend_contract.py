@@ -42,6 +42,18 @@ def test_a_task_that_was_never_launched_is_absent_and_everything_asked_of_it_suc
     backend.cleanup(NOWHERE)
 
 
+def test_the_key_alone_is_enough_to_end_and_remove_what_a_launch_cut_short_has_started(backend):
+    launch = launched(backend, WAITS)
+    wait_for(lambda: "up" in output_of(backend, launch))
+    handle = Handle(key=launch.key, node=launch.node, native={})
+    assert seen(backend, handle).liveness is Liveness.ALIVE
+    assert backend.kill(handle) >= 1
+    assert seen(backend, handle).liveness is Liveness.DIED
+    assert output_of(backend, handle) == "up\n"
+    backend.cleanup(handle)
+    assert seen(backend, launch).liveness is Liveness.ABSENT
+
+
 def test_launching_the_same_key_twice_starts_one_script(backend):
     plan = script_plan(backend, "import os, time\nopen('starts', 'a').write('x')\n" + WAITS)
     first = backend.launch(plan)
