@@ -2,8 +2,9 @@
 
 import contextlib
 import os
+from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from config.env import SettingError
 
@@ -16,13 +17,19 @@ def from_url(url: str, *, default_path: Path) -> dict[str, object]:
     if parts.scheme == "sqlite":
         return sqlite(Path(parts.path))
     if parts.scheme in ("postgres", "postgresql"):
+        if find_spec("psycopg") is None:
+            raise SettingError(
+                "DATABASE_URL names PostgreSQL, whose driver is not installed. "
+                "Run: .venv/bin/python -m uv pip install 'psycopg[binary]'"
+            )
         return {
             "ENGINE": "django.db.backends.postgresql",
-            "NAME": parts.path.lstrip("/"),
+            "NAME": unquote(parts.path.lstrip("/")),
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
             "HOST": unquote(parts.hostname or ""),
             "PORT": parts.port or "",
+            "OPTIONS": dict(parse_qsl(parts.query)),  # sslmode and the like, in the driver's words
             "CONN_MAX_AGE": 60,
             "CONN_HEALTH_CHECKS": True,
         }
