@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from django.templatetags.static import static
+
 from config import database, env, secrets
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -42,7 +44,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.static.StaticFiles",
     "csp.middleware.CSPMiddleware",
     "config.middleware.AdminScripts",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -126,9 +128,7 @@ STORAGES = {
         "OPTIONS": {"location": DATA_DIR / "files"},
     },
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "config.static.HashedFiles"
     },
 }
 WHITENOISE_ALLOW_ALL_ORIGINS = False
@@ -159,7 +159,28 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 
 # ---- look
 DJANGO_TABLES2_TEMPLATE = "django_tables2/bootstrap5.html"
-UNFOLD = {"SITE_TITLE": "Trainhouse", "SITE_HEADER": "Trainhouse", "SITE_URL": "/"}
+UNFOLD = {
+    "SITE_TITLE": "Trainhouse",
+    "SITE_HEADER": "Trainhouse",
+    "SITE_URL": "/",
+    "SITE_ICON": lambda request: static("img/mark.svg"),
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/mark.svg")}],
+    "COLORS": {
+        "primary": {  # the blue of static/css/trainhouse.css, from its palest to its darkest
+            "50": "oklch(97% .014 264)",
+            "100": "oklch(93.5% .03 264)",
+            "200": "oklch(88% .06 264)",
+            "300": "oklch(80.5% .105 264)",
+            "400": "oklch(70% .15 264)",
+            "500": "oklch(58% .19 264)",
+            "600": "oklch(47.5% .19 264)",
+            "700": "oklch(41% .165 264)",
+            "800": "oklch(36% .135 264)",
+            "900": "oklch(31.5% .105 264)",
+            "950": "oklch(24% .075 264)",
+        },
+    },
+}
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -173,6 +194,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": ENV.log_level.upper()},
     "loggers": {
+        "django.request": {"level": "ERROR"},  # what a person mistyped is told to the person
         "rq.worker": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
         "uvicorn.error": {"level": "WARNING"},

@@ -28,7 +28,7 @@ PRELOADED = (
     "uvicorn.protocols.http.auto",
     "uvicorn.protocols.websockets.auto",
     "uvloop",
-    "whitenoise.storage",
+    "config.static",
 )
 
 

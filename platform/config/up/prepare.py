@@ -34,6 +34,7 @@ def prepare(*, demo: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {"warnings": [_words(message) for message in check_installation()]}
     try:
         migrate_if_needed()
+        call_command("createcachetable", verbosity=0)  # no migration makes it; one that is there is left alone
     except DatabaseError as error:
         raise StartRefused(
             f"The database cannot be brought up to date: {error}. Its settings are DATABASE_URL or, for SQLite, "
