@@ -30,12 +30,12 @@ function showStatus({ detail }) {
 
 function showState({ detail: run }) {
   const { progress, ...rest } = run;
+  const before = runState();
+  noteState(run.state, run.is_final);
   showProgress(progress ?? {});
   const words = JSON.stringify(rest);
   if (words === told) return;
-  const before = runState();
   told = words;
-  noteState(run.state, run.is_final);
   document.querySelector("[data-live]").hidden = run.is_final;
   if (before !== run.state) document.querySelector("[data-announce]").textContent = `The run is now ${run.label.toLowerCase()}.`;
   refreshParts();
@@ -55,9 +55,11 @@ function showProgress(progress) {
     bar.firstElementChild.style.width = `${(share * 100).toFixed(1)}%`;
   }
   const eta = box.querySelector("[data-progress-eta]");
-  if (Number.isFinite(progress.eta_s) && runState() === "running") eta.textContent = `about ${duration(progress.eta_s)} left`;
+  if (Number.isFinite(progress.eta_s) && runState() === "running") eta.textContent = etaWords(progress.eta_s);
   else eta.textContent = share === null ? "" : `${Math.round(share * 100)} %`;
 }
+
+const etaWords = (seconds) => seconds < 10 ? "a few seconds left" : `about ${duration(seconds)} left`;
 
 function progressWords({ epoch, epochs, batch, batches }) {
   if (Number.isFinite(epoch)) return epochs ? `Epoch ${epoch} of ${epochs}` : `Epoch ${epoch}`;
@@ -115,6 +117,7 @@ function copyButtons() {
   }
 }
 
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 dialogLinks();
 copyButtons();
 attachTails();
