@@ -1,6 +1,7 @@
 """From slots to a running script, and from a running script to the reason of its end."""
 
 import signal
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.conf import settings
@@ -74,14 +75,18 @@ def stop_run(run: Run, reason: EndReason, message: str) -> None:
 
 def end_of(tasks: list[Task]) -> tuple[EndReason, str] | None:
     """Why a run with these tasks ends now; None while it goes on. The first failing task decides."""
-    failed = sorted(
-        (task for task in tasks if _has_failed(task)), key=lambda task: (task.ended_at is None, task.ended_at)
-    )
-    if failed:
-        return _failure(failed[0])
+    failed = first_failed(tasks)
+    if failed is not None:
+        return _failure(failed)
     if all(task.state in TASK_ENDED for task in tasks if task.ends_run):
         return EndReason.SUCCEEDED, "The script ended well."
     return None
+
+
+def first_failed(tasks: Iterable[Task]) -> Task | None:
+    """The task that failed first: by the time of its end, then in launch order."""
+    failed = (task for task in tasks if _has_failed(task))
+    return min(failed, key=lambda task: (task.ended_at is None, task.ended_at, task.pk), default=None)
 
 
 def task_plan(run: Run, task: Task) -> TaskPlan:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runs.models import Run, Stream, Task
+from runs.pipeline.launch import first_failed
 from runs.selectors.exits import exit_words
 from runs.selectors.hints import hints
 from runs.selectors.logs import plain
-from runs.states import EndReason, RunState, StreamKind, TaskState
+from runs.states import EndReason, RunState, StreamKind
 from runs.stores.logs import log_tail
 
 _LAST_LINES = 30
@@ -72,16 +73,11 @@ def failure_of(run: Run) -> Failure | None:
 
 
 def first_failed_task(run: Run) -> Task | None:
-    """Of the last attempt, the task that failed first: by the time of its end, then in launch order."""
+    """Of the last attempt, the task that failed first."""
     attempt = run.attempts.order_by("-number").first()
     if attempt is None:
         return None
-    failed = [task for task in attempt.tasks.select_related("node") if _has_failed(task)]
-    return min(failed, key=lambda task: (task.ended_at is None, task.ended_at, task.pk), default=None)
-
-
-def _has_failed(task: Task) -> bool:
-    return bool(task.exit_code) or task.exit_signal is not None or task.state == TaskState.LOST or task.out_of_memory
+    return first_failed(attempt.tasks.select_related("node"))
 
 
 def _stream(run: Run, task: Task | None) -> Stream | None:
