@@ -1,17 +1,21 @@
 """What is in the way of a start: each obstacle is a sentence with its value."""
 
+import dataclasses
+import fcntl
 import os
 import shutil
 import socket
 import threading
 from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from config.env import Env
 from config.up import preflight
 from config.up.errors import StartRefused
+from config.up.redis_server import lock_path
 
 
 @pytest.fixture
@@ -111,9 +115,18 @@ def test_the_data_folder_is_held_by_one_start_at_a_time(env):
     os.close(preflight.take(env))
 
 
-def test_a_redis_that_stays_at_the_socket_is_refused(redis_server, monkeypatch):
-    from pathlib import Path
-
-    monkeypatch.setattr(preflight, "HANDOVER_S", 0.1)
+def test_a_foreign_redis_at_the_socket_is_refused(redis_server, env):
+    env = dataclasses.replace(env, runtime_dir=str(Path(redis_server.removeprefix("unix://")).parent))
     with pytest.raises(StartRefused, match="A Redis that this start did not make answers"):
-        preflight.await_old_redis(Path(redis_server.removeprefix("unix://")))
+        preflight.await_old_redis(env)
+
+
+def test_an_earlier_redis_that_does_not_end_is_refused_and_one_that_ends_is_waited_for(env, monkeypatch):
+    monkeypatch.setattr(preflight, "HANDOVER_S", 0.1)
+    path = lock_path(env.data_dir)
+    path.parent.mkdir(parents=True)
+    with path.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StartRefused, match="Redis of an earlier start still runs"):
+            preflight.await_old_redis(env)
+    preflight.await_old_redis(env)

