@@ -84,11 +84,14 @@ def test_an_administrator_has_every_permission_and_a_member_none(admin, member):
 
 def test_an_administrator_makes_an_account_and_its_link(client, admin):
     client.force_login(admin)
-    form = {"username": "new.person", "email": "", "usable_password": "false", "password1": "", "password2": ""}
-    assert client.post("/admin/accounts/user/add/", form).status_code == 302
+    assert 'type="password"' not in client.get("/admin/accounts/user/add/").content.decode()
+    made = client.post("/admin/accounts/user/add/", {"username": "new.person", "email": ""})
     person = User.objects.get(username="new.person")
     assert not person.is_staff
     assert not person.has_usable_password()
+    first_link = made.content.decode().partition("http://testserver")[2].partition("<")[0]
+    assert Client().get(first_link).status_code == 200
+    assert "no-store" in made["Cache-Control"]
     action = {"action": "make_signin_links", "_selected_action": [person.pk]}
     page = client.post("/admin/accounts/user/", action)
     text = page.content.decode()
