@@ -27,7 +27,7 @@ _HELP = {
 }
 
 
-class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]
+class NewPersonForm(forms.ModelForm):
     """An account without a password: its person comes in with a link and sets one."""
 
     class Meta:
