@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from compute.masking import MASK
 from runs.forms.rows import Row
 from runs.forms.submit import CLONE, UPLOAD
 from runs.models import Run
 from runs.permissions import targets_for
-from runs.spec import MASK, RunSpec
+from runs.spec import RunSpec
 
 if TYPE_CHECKING:
     from accounts.models import User

@@ -14,7 +14,7 @@ from typing import Any
 from django import forms
 from django.utils.datastructures import MultiValueDict
 
-from runs.spec import is_secret_name
+from compute.masking import is_secret_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils.datastructures import MultiValueDict
 
+from compute.masking import MASK, SECRET_NAME
 from compute.models import ComputeTarget
 from runs.environments import versions
 from runs.forms.rows import Row, RowsField, as_typed
 from runs.models import Experiment, Run, Upload
 from runs.permissions import targets_for
-from runs.spec import MASK, SECRET_NAME, Problem, RunSpec
+from runs.spec import Problem, RunSpec
 
 if TYPE_CHECKING:
     from accounts.models import User

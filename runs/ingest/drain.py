@@ -19,8 +19,8 @@ STEP_S = 10.0
 _GONE = (Liveness.ABSENT, Liveness.EXITED, Liveness.DIED)
 
 
-def task_drain(task: Task, backend: ComputeBackend) -> bool:
-    """Reads what the spool has beyond the stores into them, for about ten seconds at most.
+def task_drain(task: Task, backend: ComputeBackend, *, step_s: float = STEP_S) -> bool:
+    """Reads what the spool has beyond the stores into them, for about ``step_s`` seconds.
 
     True when every stream is here to its end, which can only be of a task that is over. Idempotent, and harmless
     beside a harness that sends the same bytes. Raises TargetUnreachable.
@@ -31,7 +31,7 @@ def task_drain(task: Task, backend: ComputeBackend) -> bool:
     # Asked before the sizes: of a task that is over then, the sizes are final.
     is_over = backend.observe([handle])[handle.key].liveness in _GONE
     present = {spool.stream for spool in backend.collect(handle)}
-    give_up_at = time.monotonic() + STEP_S
+    give_up_at = time.monotonic() + step_s
     forget(task.pk)
     try:
         for name in STREAMS:

@@ -71,10 +71,17 @@ def _take(step: Step, run: Run) -> float | None:
     except StaleRun:
         return None
     except TargetUnreachable as error:
-        event_add(run, kind="unreachable", message=f"{run.target} does not answer: {error}. Trying again.")
+        _say_unreachable(run, error)
         return 15.0
     except Exception as error:
         return _fault(run, error)
+
+
+def _say_unreachable(run: Run, error: TargetUnreachable) -> None:
+    """Says it once, however long the target stays away."""
+    latest = run.events.order_by("id").last()
+    if latest is None or latest.kind != "unreachable":
+        event_add(run, kind="unreachable", message=f"{run.target} does not answer: {error}. Trying again.")
 
 
 def _is_overridden(run: Run) -> bool:

@@ -17,7 +17,6 @@ from runs.lifecycle import run_transition
 from runs.models import Attempt, Run, Task
 from runs.sealing import unseal
 from runs.snapshots import snapshot_plan
-from runs.spec import mask
 from runs.states import TASK_ENDED, EndReason, RunState, TaskState
 
 LOOK_AGAIN_S = 5.0
@@ -90,17 +89,21 @@ def first_failed(tasks: Iterable[Task]) -> Task | None:
 
 
 def task_plan(run: Run, task: Task) -> TaskPlan:
-    """Everything that ``task`` needs to start; the same every time. Raises UserError when secrets cannot be read."""
+    """Everything that ``task`` needs to start; the same every time.
+
+    Raises UserError when the run's environment is gone or its secrets cannot be read.
+    """
     spec = run.spec
-    environment = environment_ref(run.environment) if run.environment else None
-    python = str(environment.python) if environment else "python3"
+    if run.environment is None:
+        raise UserError("The environment was deleted before the run could start in it. Clone the run to build it.")
+    environment = environment_ref(run.environment)
     azure_id = f"{run.experiment.name}_{run.number}"
     return TaskPlan(
         key=task.key,
         role=task.role,
         index=task.index,
         node=task.node_name,
-        argv=(python, spec.entry_script, *spec.argv),
+        argv=(str(environment.python), spec.entry_script, *spec.argv),
         environ={
             **spec.environment_variables,
             **unseal(run.sealed_variables),
@@ -131,26 +134,13 @@ def task_plan(run: Run, task: Task) -> TaskPlan:
 def _launch(run: Run, attempt: Attempt, tasks: list[Task]) -> None:
     backend = backend_of(run.target)
     plan = LaunchPlan(key=f"attempt-{attempt.pk}", tasks=tuple(task_plan(run, task) for task in tasks))
-    request = _masked(backend.render(plan))
-    Run.objects.filter(pk=run.pk).update(launch_request=request)
+    Run.objects.filter(pk=run.pk).update(launch_request=backend.render(plan))
     by_key = {task.key: task for task in tasks}
     for handle in backend.launch(plan):
         task = by_key[handle.key]
         # The harness may have reported before this line: its word about the state is newer than ours.
         Task.objects.filter(pk=task.pk).update(handle={"key": handle.key, "node": handle.node, "native": handle.native})
         Task.objects.filter(pk=task.pk, state=TaskState.PENDING).update(state=TaskState.STARTING)
-
-
-def _masked(request: object) -> object:
-    """The rendered request with secret-looking values masked, at any depth."""
-    if isinstance(request, dict):
-        return {
-            key: mask(key, value) if isinstance(key, str) and isinstance(value, str) else _masked(value)
-            for key, value in request.items()
-        }
-    if isinstance(request, (list, tuple)):
-        return [_masked(item) for item in request]
-    return request
 
 
 def _has_failed(task: Task) -> bool:

@@ -27,6 +27,9 @@ SILENCE_S = 20.0
 #: An exit that the task's folder shows and the harness has not told is believed after this.
 EXIT_PATIENCE_S = 3.0
 
+#: One look reads this long from a spool, so that many silent tasks do not hold up the rounds; the next goes on.
+DRAIN_STEP_S = 1.0
+
 #: So many harnesses of a task are replaced at once; later ones after a pause that doubles, up to so many seconds.
 AGAIN_AT_ONCE = 3
 AGAIN_MOST_S = 300.0
@@ -109,7 +112,7 @@ def _watch_again(run: Run, task: Task, backend: ComputeBackend) -> None:
 
 def _fetch(run: Run, task: Task, backend: ComputeBackend) -> None:
     """The task lives and does not reach the server: its spool is read from here."""
-    task_drain(task, backend)
+    task_drain(task, backend, step_s=DRAIN_STEP_S)
     if Task.objects.filter(pk=task.pk, state=TaskState.STARTING).update(state=TaskState.RUNNING, started_at=now()):
         message = f"{task} runs but does not reach the server; its output is read from its folder."
         event_add(run, kind="harness", message=message)
@@ -120,13 +123,13 @@ def _believe_exit(run: Run, task: Task, record: ExitRecord, backend: ComputeBack
     # The time is the task's own word: one that lies in the future is not waited for.
     if 0 <= now().timestamp() - record.ended_at < EXIT_PATIENCE_S:
         return
-    task_drain(task, backend)
+    task_drain(task, backend, step_s=DRAIN_STEP_S)
     exit_note(task.pk, record)
     enqueue_advance(run.pk)
 
 
 def _lose(run: Run, task: Task, backend: ComputeBackend) -> None:
-    task_drain(task, backend)
+    task_drain(task, backend, step_s=DRAIN_STEP_S)
     if Task.objects.filter(pk=task.pk).exclude(state__in=TASK_ENDED).update(state=TaskState.LOST, ended_at=now()):
         event_add(run, kind="lost", message=f"{task} disappeared on {task.node_name}.")
         enqueue_advance(run.pk)

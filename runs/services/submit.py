@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
+from compute.masking import is_secret_name
 from compute.models import ComputeTarget
 from compute.registry import backend_of, target_gpus_per_node
 from runs.dispatch import enqueue_advance
@@ -25,7 +26,6 @@ from runs.spec import (
     Surroundings,
     TargetFacts,
     experiment_name_problems,
-    is_secret_name,
     problems,
 )
 from runs.states import RunState

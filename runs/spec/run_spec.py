@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA_VERSION = 1
+from compute.masking import mask
 
-SECRET_NAME = re.compile(r"secret|token|passw|passphrase|credential|private|api_?key|access_?key|auth", re.IGNORECASE)
-MASK = "••••••"
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +104,3 @@ class RunSpec:
         """The spec for showing: values of variables whose name looks like a secret are masked."""
         shown = {name: mask(name, value) for name, value in self.environment_variables.items()}
         return dataclasses.replace(self, environment_variables=shown)
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a variable of this name probably holds a secret."""
-    return SECRET_NAME.search(name) is not None
-
-
-def mask(name: str, value: str) -> str:
-    """``value``, or dots in its place when ``name`` looks like a secret's."""
-    return MASK if is_secret_name(name) and value else value

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from compute.backends.local.identities import Identity
+from compute.masking import mask
 from compute.plan import TaskPlan
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -35,7 +36,6 @@ _NOT_FOR_BUILDS = frozenset(
         *("PIP_CACHE_DIR", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_SRC", "PIP_LOG", "PIP_REQUIRE_VIRTUALENV"),
     }
 )
-_SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "ACCESS_KEY", "PRIVATE")
 
 
 def script_environ(plan: TaskPlan, *, folder: Path, tools: Path, identity: Identity) -> dict[str, str]:
@@ -115,10 +115,7 @@ def build_environ(environ: Mapping[str, str], *, build: Path, identity: Identity
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """``environ`` for a page: values whose name says that they are secret are hidden."""
-    return {
-        name: "(hidden)" if any(word in name.upper() for word in _SECRET_WORDS) else value
-        for name, value in sorted(environ.items())
-    }
+    return {name: mask(name, value) for name, value in sorted(environ.items())}
 
 
 def _passed_through(names: Iterable[str]) -> dict[str, str]:

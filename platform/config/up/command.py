@@ -38,7 +38,7 @@ def up(*, demo: bool, say: Callable[[str], None]) -> None:
     lock = preflight.check(env)
     listener = preflight.listen(env)
     preload()
-    family = Family()
+    family = Family(private=[lock])
     try:
         redis = redis_part()
         if redis:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn
 
 from config.up.errors import StartRefused
@@ -55,10 +56,14 @@ class _Child:
 
 
 class Family:
-    """The children of one ``up``. Made in the parent, before anything is forked."""
+    """The children of one ``up``. Made in the parent, before anything is forked.
 
-    def __init__(self) -> None:
+    ``private`` are descriptors that only the parent may hold: a lock in a child would outlive the parent's death.
+    """
+
+    def __init__(self, *, private: Iterable[int] = ()) -> None:
         self._children: list[_Child] = []
+        self._private = tuple(private)
         for number in (signal.SIGCHLD, READY_SIGNAL):
             signal.signal(number, signal.SIG_DFL)  # whoever started us may have ignored them, which is inherited
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -138,7 +143,17 @@ class Family:
 
     def _fork(self, child: _Child) -> None:
         child.started_at = time.monotonic()
-        child.pid = _fork(child.part.main, name=child.part.name, death_signal=child.part.death_signal)
+        child.pid = _fork(
+            partial(_without, self._private, child.part.main),
+            name=child.part.name,
+            death_signal=child.part.death_signal,
+        )
+
+
+def _without(descriptors: Iterable[int], main: Callable[[], object]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+    main()
 
 
 def run_once(function: Callable[[], Any]) -> Any:

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from compute.plan import Liveness, TaskStatus
-from runs.ingest import drain
 from runs.ingest.drain import task_drain
 from runs.ingest.frame import parse
 from runs.ingest.receive import receive
@@ -81,11 +80,10 @@ def test_a_living_task_is_read_and_not_closed(task, backend):
     assert output_of(task).endswith(b"and no newline\nmore")
 
 
-def test_a_large_spool_is_read_in_steps(task, backend, monkeypatch):
-    monkeypatch.setattr(drain, "STEP_S", 0.0)
+def test_a_large_spool_is_read_in_steps(task, backend):
     backend.end(task.key, code=0)
     steps = 0
-    while not task_drain(task, backend):
+    while not task_drain(task, backend, step_s=0.0):
         steps += 1
         assert steps < 20
     assert steps >= 2

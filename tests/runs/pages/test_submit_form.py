@@ -6,8 +6,9 @@ import uuid
 import pytest
 from django.test import Client
 
+from compute.masking import MASK
 from runs.models import Run, Upload
-from runs.spec import MASK, RunSpec
+from runs.spec import RunSpec
 from tests.factories import make_run, make_user
 from tests.runs.pages.conftest import zip_file
 

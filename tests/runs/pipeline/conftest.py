@@ -1,7 +1,10 @@
 """A run on a machine that misbehaves on demand; the database, the stores and the queue's absence are real."""
 
+from pathlib import Path
+
 import pytest
 
+from compute.plan import EnvironmentRef
 from runs.models import Run
 from runs.pipeline import advance
 from runs.states import EnvironmentState, RunState
@@ -25,7 +28,8 @@ def environment(db, monkeypatch):
     found = make_environment(make_target(), state=EnvironmentState.READY, lock="six==1.17.0")
     monkeypatch.setattr("runs.pipeline.prepare.environment_request", lambda spec, target, backend: found)
     monkeypatch.setattr("runs.pipeline.prepare.environment_is_intact", lambda environment: True)
-    monkeypatch.setattr("runs.pipeline.launch.environment_ref", lambda environment: None)
+    ref = EnvironmentRef(digest="0", python=Path("/usr/bin/python3"), path=Path("/usr"))
+    monkeypatch.setattr("runs.pipeline.launch.environment_ref", lambda environment: ref)
     return found
 
 

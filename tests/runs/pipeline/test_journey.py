@@ -154,6 +154,8 @@ def test_an_unreachable_target_is_tried_again(run, backend):
     after = fresh(run)
     assert after.state == RunState.STARTING
     assert after.due_at > timezone.now()
+    advance(run.pk)
+    assert [event.kind for event in run.events.all()].count("unreachable") == 1
     backend.reachable = True
     advance(run.pk)
     assert backend.launches == [task_of(run).key]
@@ -459,3 +461,17 @@ def test_a_run_on_a_target_that_stays_away_ends_at_its_deadline(running, backend
     assert fresh(running).end_reason == EndReason.STOPPING_TIMEOUT
     assert task_of(running).state == TaskState.LOST
     assert not Lease.objects.exists()
+
+
+def test_a_run_whose_environment_was_deleted_while_it_waited_says_so(run, backend, environment, monkeypatch):
+    holder = make_run(target=run.target)
+    advance(holder.pk)
+    advance(run.pk)
+    waiting = Run.objects.get(state=RunState.WAITING)
+    Run.objects.filter(pk=waiting.pk).update(environment=None)
+    Run.objects.filter(pk=holder.pk).update(state=RunState.COMPLETED)
+    Lease.objects.all().delete()
+    advance(waiting.pk)
+    after = fresh(waiting)
+    assert (after.state, after.end_reason) == (RunState.ERRORED, EndReason.LAUNCH_FAILED)
+    assert "The environment was deleted" in after.end_message

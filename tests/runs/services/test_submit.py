@@ -6,13 +6,14 @@ import threading
 import pytest
 from django.db import connection
 
+from compute.masking import MASK
 from compute.models import ComputeTarget
 from runs.errors import SpecProblems
 from runs.models import Run
 from runs.sealing import unseal
 from runs.services import run_submit
 from runs.snapshots import snapshot_from_folder
-from runs.spec import MASK, RunSpec
+from runs.spec import RunSpec
 from tests.factories import make_target, make_user
 
 pytestmark = pytest.mark.django_db

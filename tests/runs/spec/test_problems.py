@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runs.spec import MASK, RunSpec, Surroundings, TargetFacts, experiment_name_problems, problems
+from compute.masking import MASK
+from runs.spec import RunSpec, Surroundings, TargetFacts, experiment_name_problems, problems
 
 LOCAL = TargetFacts(name="local", abilities=frozenset(), gpus_per_node=(0,))
 AROUND = Surroundings(
