@@ -1,4 +1,4 @@
-"""Who may do what with runs: their owner and the administrators, nobody else."""
+"""Who may do what: with a run its owner and the administrators, with environments the administrators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from compute.models import ComputeTarget, TargetKind
-from runs.models import Run
+from runs.models import Environment, Run
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -28,12 +28,21 @@ def is_administrator(user: User) -> bool:
 
 rules.add_perm("runs.view_run", owns_run | is_administrator)
 rules.add_perm("runs.change_run", owns_run | is_administrator)
+rules.add_perm("runs.change_environment", is_administrator)
 
 
 def runs_visible_to(user: User) -> QuerySet[Run]:
     """The runs that ``user`` may see."""
     runs = Run.objects.all()
     return runs if is_administrator(user) else runs.filter(owner=user)
+
+
+def environments_visible_to(user: User) -> QuerySet[Environment]:
+    """The environments that ``user`` may see: those of the runs that ``user`` may see, and administrators all."""
+    environments = Environment.objects.all()
+    if is_administrator(user):
+        return environments
+    return environments.filter(pk__in=Run.objects.filter(owner=user).values("environment"))
 
 
 def may_use_target(user: User, target: ComputeTarget) -> bool:

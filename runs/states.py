@@ -91,12 +91,13 @@ TASK_ENDED = (TaskState.EXITED, TaskState.LOST)
 
 
 class EnvironmentState(TextChoices):
-    """Where an environment's realisation stands."""
+    """Where an environment's realisation stands. EVICTED: it was built, and its files were removed to make room."""
 
     REQUESTED = "requested", "Requested"
     BUILDING = "building", "Building"
     READY = "ready", "Ready"
     FAILED = "failed", "Failed"
+    EVICTED = "evicted", "Evicted"
 
 
 class StreamKind(TextChoices):

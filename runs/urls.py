@@ -1,9 +1,9 @@
-"""The pages of experiments and runs."""
+"""The pages of experiments, runs and environments."""
 
 from django.urls import include, path
 
 from runs.api import uploads
-from runs.views import run_urls
+from runs.views import environment_urls, run_urls
 from runs.views.cancel import run_cancel
 from runs.views.listing import run_list
 from runs.views.submit import run_new, run_packages, run_place
@@ -16,5 +16,6 @@ urlpatterns = [
     path("runs/new/packages", run_packages, name="run-new-packages"),
     path("runs/<int:pk>/cancel/", run_cancel, name="run-cancel"),
     path("", include(run_urls)),
+    path("", include(environment_urls)),
     path("", include(uploads)),
 ]

@@ -41,6 +41,7 @@ class Env:
     local_cpu_slots: int = 0
     snapshot_max_bytes: int = 300 * 1024 * 1024
     snapshot_max_files: int = 2000
+    environments_max_bytes: int = 100 * 1024**3
     log_limit_bytes: int = 2 * 1024 * 1024 * 1024
     preparing_deadline_s: int = 7200
     starting_deadline_s: int = 120

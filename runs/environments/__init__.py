@@ -1,20 +1,29 @@
 """The packages of a run: from its spec to a virtual environment that is built once and shared.
 
 ``catalogue`` and ``packages`` say what is installed, ``interpreters`` on which Python, ``request`` makes it one row by
-content, ``build`` realises it, ``realised`` looks at what is on the disk.
+content, ``build`` realises it, ``realised`` looks at what is on the disk, ``removal`` takes it from there again.
+``export`` writes it down for other tools.
 """
 
 from runs.environments.build import environment_build, environment_is_being_built
 from runs.environments.catalogue import default_version, versions
 from runs.environments.realised import environment_is_intact, environment_ref
+from runs.environments.removal import environment_delete, environment_evict, leftovers_remove
 from runs.environments.request import environment_request
+from runs.environments.usage import environments_bytes, runs_unfinished, with_last_use
 
 __all__ = [
     "default_version",
     "environment_build",
+    "environment_delete",
+    "environment_evict",
     "environment_is_being_built",
     "environment_is_intact",
     "environment_ref",
     "environment_request",
+    "environments_bytes",
+    "leftovers_remove",
+    "runs_unfinished",
     "versions",
+    "with_last_use",
 ]

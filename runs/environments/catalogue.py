@@ -2,7 +2,8 @@
 
 A release is listed when its CPU and GPU requirements resolve on Linux x86_64 for every Python of its row, and a small
 Keras model trained, saved and wrote a summary with it. ``added`` are packages that the platform adds: TensorFlow 2.21
-no longer depends on tensorboard, without which ``tf.summary`` fails.
+no longer depends on tensorboard, without which ``tf.summary`` fails. ``limits`` are sentences about the minor versions
+from ``since`` to ``until``, both included and either left out.
 """
 
 import json
@@ -22,6 +23,7 @@ class Release:
     pythons: tuple[str, ...]
     keras: int
     added: tuple[str, ...]
+    limits: tuple[str, ...] = ()
 
     def requirement(self, *, gpu: bool, machine: str) -> str:
         """The framework as a package requirement. There are separate, smaller CPU wheels for x86_64 alone."""
@@ -53,8 +55,23 @@ def find(version: str) -> Release | None:
 @cache
 def releases() -> tuple[Release, ...]:
     """Every row, newest first."""
-    rows = json.loads(_DATA.read_text())["releases"]
+    data = json.loads(_DATA.read_text())
     return tuple(
-        Release(version=row["version"], pythons=tuple(row["pythons"]), keras=row["keras"], added=tuple(row["added"]))
-        for row in rows
+        Release(
+            version=row["version"],
+            pythons=tuple(row["pythons"]),
+            keras=row["keras"],
+            added=tuple(row["added"]),
+            limits=tuple(limit["text"] for limit in data["limits"] if _applies(limit, row["version"])),
+        )
+        for row in data["releases"]
     )
+
+
+def _applies(limit: dict[str, str], version: str) -> bool:
+    since, until = limit.get("since", version), limit.get("until", version)
+    return _minor(since) <= _minor(version) <= _minor(until)
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])

@@ -23,8 +23,8 @@ SCHEMA_VERSION = 1
 def environment_request(spec: RunSpec, target: ComputeTarget, backend: ComputeBackend) -> Environment:
     """The environment that ``spec`` needs on ``target``, ordered unless it is there.
 
-    To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so is
-    a READY one that is damaged; everything else is left as it is. Two processes get the same row. May block for some
+    To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so are
+    an EVICTED one and a READY one that is damaged; everything else is left as it is. Two processes get the same row. May block for some
     seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no package line fits.
     """
     canonical = environment_spec(spec, backend)
@@ -86,6 +86,6 @@ def _described(packages: Packages, release: Release, interpreter: Interpreter, *
 
 
 def _has_to_be_built_again(environment: Environment) -> bool:
-    if environment.state == EnvironmentState.FAILED:
+    if environment.state in (EnvironmentState.FAILED, EnvironmentState.EVICTED):
         return True
     return environment.state == EnvironmentState.READY and not environment_is_intact(environment)

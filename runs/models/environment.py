@@ -1,6 +1,7 @@
 """Environments: what a run's packages are, built once for each digest."""
 
 from django.db import models
+from django.urls import reverse
 
 from runs.states import EnvironmentState
 
@@ -29,3 +30,6 @@ class Environment(models.Model):
 
     def __str__(self) -> str:
         return self.digest[:12]
+
+    def get_absolute_url(self) -> str:
+        return reverse("environment", args=[self.pk])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runs.environments.lock import lock_packages
-from runs.models import Run
+from runs.environments.difference import lock_versions
+from runs.models import Environment, Run
 from runs.states import EnvironmentState
 
 #: The steps of a build as a person sees them, each with the builder's phases that it stands for.
@@ -47,16 +47,21 @@ class BuildProgress:
 
 def packages_of(run: Run) -> list[Package]:
     """The packages as they were installed for ``run``, by name; empty before the environment is ready."""
-    lock = run.lock or (run.environment.lock if run.environment else "")
-    pairs = [line.partition("==") for line in lock_packages(lock)]
-    return [Package(name=name, version=version) for name, _, version in pairs if version]
+    return lock_listed(run.lock or (run.environment.lock if run.environment else ""))
+
+
+def lock_listed(lock: str) -> list[Package]:
+    """The packages of a lock, in its order."""
+    return [Package(name=name, version=version) for name, version in lock_versions(lock).items()]
 
 
 def build_progress(run: Run) -> BuildProgress | None:
     """How far the build of the run's environment is; None when it has no environment yet."""
-    environment = run.environment
-    if environment is None:
-        return None
+    return None if run.environment is None else environment_progress(run.environment)
+
+
+def environment_progress(environment: Environment) -> BuildProgress:
+    """How far the build of ``environment`` is."""
     told = environment.progress
     phase = "ready" if environment.state == EnvironmentState.READY else told.get("phase", "")
     now = next((place for place, (_, phases) in enumerate(_STEPS) if phase in phases), -1)

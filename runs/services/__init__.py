@@ -1,6 +1,7 @@
-"""What people do to runs: submit, cancel."""
+"""What people do: submit and cancel runs, order environments anew."""
 
 from runs.services.cancel import run_cancel
+from runs.services.environments import environment_rebuild
 from runs.services.submit import run_submit, submission_problems
 
-__all__ = ["run_cancel", "run_submit", "submission_problems"]
+__all__ = ["environment_rebuild", "run_cancel", "run_submit", "submission_problems"]

@@ -1,0 +1,44 @@
+"""What differs between the packages of two locks. Pure."""
+
+from dataclasses import dataclass
+
+from packaging.version import InvalidVersion, Version
+
+from runs.environments.lock import lock_packages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One package that differs; an empty version: it is not in that lock."""
+
+    name: str
+    before: str
+    after: str
+
+    @property
+    def kind(self) -> str:
+        """``added``, ``removed``, ``newer``, ``older`` or ``changed``."""
+        if not self.before:
+            return "added"
+        if not self.after:
+            return "removed"
+        try:
+            return "newer" if Version(self.after) > Version(self.before) else "older"
+        except InvalidVersion:
+            return "changed"
+
+
+def difference(before: str, after: str) -> list[Change]:
+    """What has to happen to the packages of the lock ``before`` to get those of ``after``, by name."""
+    old, new = lock_versions(before), lock_versions(after)
+    return [
+        Change(name=name, before=old.get(name, ""), after=new.get(name, ""))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]
+
+
+def lock_versions(lock: str) -> dict[str, str]:
+    """The packages of a lock with their versions."""
+    pairs = (line.partition("==") for line in lock_packages(lock))
+    return {name: version for name, _, version in pairs if version}

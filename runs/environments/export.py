@@ -1,0 +1,63 @@
+"""An environment for other tools: a requirements file, a conda file, a Dockerfile. Pure.
+
+All three come from the lock, so they hold exactly what runs were given; only the files with hashes prove it.
+"""
+
+import json
+
+#: The first user id of a Debian image that belongs to nobody yet.
+_CONTAINER_USER_ID = 1000
+
+
+def requirements_txt(lock: str, *, origin: str) -> str:
+    """The lock as a requirements file: every package with its version and hashes. ``origin`` says where it is from."""
+    return f"{_comment(origin)}# pip install --require-hashes -r requirements.txt\n{lock}"
+
+
+def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
+    """A conda file called ``name``: Python from conda, the packages by pip."""
+    # JSON's strings are YAML's: nothing in a version or a marker can be read as anything else.
+    packages = "".join(f"      - {json.dumps(_requirement(line))}\n" for line in _package_lines(lock))
+    return (
+        f"{_comment(origin)}# conda env create -f environment.yml\n"
+        f"name: {json.dumps(name)}\n"
+        "channels:\n  - conda-forge\n"
+        f"dependencies:\n  - {json.dumps(f'python={python}')}\n  - pip\n  - pip:\n{packages}"
+    )
+
+
+def dockerfile(lock: str, *, python: str, gpu: bool, origin: str) -> str:
+    """A Dockerfile that needs no other file: the lock stands in it. Its user is not root."""
+    return (
+        f"{_comment(origin)}# docker build -t my-training - < Dockerfile\n"
+        f'# docker run --rm {"--gpus all " if gpu else ""}-v "$PWD":/work my-training python train.py\n'
+        f"FROM python:{_minor(python)}-slim\n"
+        "\n"
+        f"RUN useradd --create-home --uid {_CONTAINER_USER_ID} trainer\n"
+        "\n"
+        "COPY <<'REQUIREMENTS' /tmp/requirements.txt\n"
+        f"{lock}"
+        "REQUIREMENTS\n"
+        "\n"
+        "RUN python -m pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt\n"
+        "\n"
+        "USER trainer\n"
+        "WORKDIR /work\n"
+        'CMD ["python"]\n'
+    )
+
+
+def _comment(origin: str) -> str:
+    return f"# {' '.join(origin.split())}\n"
+
+
+def _package_lines(lock: str) -> list[str]:
+    return [line for line in lock.splitlines() if line[:1].strip()]
+
+
+def _requirement(line: str) -> str:
+    return line.removesuffix("\\").strip()
+
+
+def _minor(python: str) -> str:
+    return ".".join(python.split(".")[:2])
