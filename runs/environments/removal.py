@@ -23,7 +23,8 @@ from runs.models import Environment, Stream
 from runs.states import EnvironmentState
 from runs.stores.logs import log_delete
 
-_REMOVE_WITHIN_S = 10.0
+#: A removal that is resisted is tried for so long; it keeps a request or the supervisor waiting.
+_REMOVE_WITHIN_S = 2.0
 _MOST_NAMED = 5
 
 

@@ -24,8 +24,9 @@ def environment_request(spec: RunSpec, target: ComputeTarget, backend: ComputeBa
     """The environment that ``spec`` needs on ``target``, ordered unless it is there.
 
     To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so are
-    an EVICTED one and a READY one that is damaged; everything else is left as it is. Two processes get the same row. May block for some
-    seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no package line fits.
+    an EVICTED one and a READY one that is damaged; everything else is left as it is. Two processes get the same row.
+    May block for some seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no
+    package line fits.
     """
     canonical = environment_spec(spec, backend)
     environment, made = Environment.objects.get_or_create(

@@ -1,6 +1,10 @@
 """Who uses environments, when they were last used, and how much they take."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, TypedDict
 
 from django.db.models import F, Max, QuerySet
 from django.db.models.functions import Coalesce, Greatest
@@ -8,8 +12,17 @@ from django.db.models.functions import Coalesce, Greatest
 from runs.models import Environment, Run
 from runs.states import ACTIVE
 
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
-def with_last_use(environments: QuerySet[Environment]) -> QuerySet[Environment]:
+
+class LastUse(TypedDict):
+    """What ``with_last_use`` adds to a row."""
+
+    used_at: datetime
+
+
+def with_last_use(environments: QuerySet[Environment]) -> QuerySet[WithAnnotations[Environment, LastUse]]:
     """``environments`` with ``used_at``: when a run last ordered one or ended in it, or when it was built."""
     return environments.annotate(
         used_at=Greatest(

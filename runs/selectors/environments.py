@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
@@ -16,9 +16,20 @@ from runs.permissions import environments_visible_to, is_administrator, runs_vis
 from runs.states import EnvironmentState, StreamKind
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.contrib.auth.models import AnonymousUser
+    from django_stubs_ext import WithAnnotations
 
     from accounts.models import User
+
+    class Listing(TypedDict):
+        """What ``environments_listed`` adds to a row."""
+
+        used_at: datetime
+        run_count: int
+
+    ListedEnvironment = WithAnnotations[Environment, Listing]
 
 #: So many of the packages that were asked for stand in a title.
 _MOST_NAMED = 4
@@ -79,7 +90,7 @@ _DAMAGED = Condition(
 )
 
 
-def environments_listed(user: User) -> QuerySet[Environment]:
+def environments_listed(user: User) -> QuerySet[ListedEnvironment]:
     """The environments that ``user`` may see, each with ``used_at`` and ``run_count``, the number of its runs that
     ``user`` may see."""
     mine = Q() if is_administrator(user) else Q(runs__owner=user)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import django_tables2 as tables
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from runs.models import Environment
 from runs.selectors.environments import condition_of, environment_title
 from runs.templatetags.look import moment
+
+if TYPE_CHECKING:
+    from runs.selectors.environments import ListedEnvironment
 
 _NOTHING = format_html('<span class="muted nothing" aria-hidden="true">{}</span>', "\N{EN DASH}")
 
@@ -31,7 +35,7 @@ class EnvironmentTable(tables.Table):
         order_by = "-used_at"
         attrs = {"class": "table table-hover environments-table"}
 
-    def render_environment(self, record: Environment) -> SafeString:
+    def render_environment(self, record: ListedEnvironment) -> SafeString:
         title = environment_title(record)
         return format_html(
             '<a class="environment-link" href="{}">{}</a>'
@@ -42,19 +46,19 @@ class EnvironmentTable(tables.Table):
             format_html("<span>{}</span>", title.extras) if title.extras else "",
         )
 
-    def render_state(self, record: Environment) -> str:
+    def render_state(self, record: ListedEnvironment) -> str:
         return render_to_string("environments/_condition.html", {"condition": condition_of(record)})
 
-    def render_python(self, record: Environment) -> str | SafeString:
+    def render_python(self, record: ListedEnvironment) -> str | SafeString:
         return format_html('<span class="num">{}</span>', record.python_version) if record.python_version else _NOTHING
 
-    def render_size(self, record: Environment) -> str | SafeString:
+    def render_size(self, record: ListedEnvironment) -> str | SafeString:
         if not record.size_bytes or not record.path:
             return _NOTHING
         return format_html('<span class="num">{}</span>', filesizeformat(record.size_bytes))
 
-    def render_used_at(self, record: Environment) -> str | SafeString:
+    def render_used_at(self, record: ListedEnvironment) -> str | SafeString:
         return moment(record.used_at)
 
-    def render_runs(self, record: Environment) -> SafeString:
+    def render_runs(self, record: ListedEnvironment) -> SafeString:
         return format_html('<span class="num">{}</span>', record.run_count)

@@ -14,7 +14,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from runs.models import Artifact, Run, Upload
 from runs.states import RunState
 from runs.stores.logs import log_write
-from tests.factories import make_run, make_stream, make_target, make_task, make_user
+from tests.factories import make_environment, make_run, make_stream, make_target, make_task, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +46,7 @@ class Rule:
 EVERYBODY = Rule(stranger=IN, member=IN, owner=IN, administrator=IN)
 PEOPLE_IN = Rule(member=IN, owner=IN, administrator=IN)
 OF_A_RUN = Rule(member=ABSENT, owner=IN, administrator=IN)
+OF_ADMINISTRATORS = Rule(member=ABSENT, owner=ABSENT, administrator=IN)
 OF_AN_UPLOAD = Rule(member=ABSENT, owner=IN, administrator=ABSENT)
 POSTED = Rule(member=METHOD, owner=METHOD, administrator=METHOD)
 
@@ -70,6 +71,11 @@ RULES = {
     "run-cancel": with_post(OF_A_RUN),
     **dict.fromkeys(["run", "run-metrics", "run-system", "run-logs", "run-files", "run-events"], OF_A_RUN),
     **dict.fromkeys(["run-series", "run-series-csv", "run-lines", "run-raw", "run-file"], OF_A_RUN),
+    **dict.fromkeys(["environments", "frameworks"], PEOPLE_IN),
+    **dict.fromkeys(["environment", "environment-log"], OF_A_RUN),
+    **dict.fromkeys(["environment-requirements", "environment-conda", "environment-dockerfile"], OF_A_RUN),
+    "environment-delete": with_post(OF_ADMINISTRATORS),
+    "environment-rebuild": with_post(POSTED, OF_ADMINISTRATORS),
     "upload-rules": PEOPLE_IN,
     "upload-begin": with_post(POSTED, PEOPLE_IN),
     "upload-zip": with_post(POSTED, PEOPLE_IN),
@@ -96,7 +102,9 @@ def world(settings):
         **{name: getattr(settings.ENV, name) for name in settings.ENV.__slots__} | {"members_may_use_local": True}
     )
     owner = make_user(username="owner")
-    run = make_run(owner=owner, target=make_target(name="local"), state=RunState.RUNNING)
+    target = make_target(name="local")
+    environment = make_environment(target, lock="six==1.17.0\n", python_version="3.11.4")
+    run = make_run(owner=owner, target=target, environment=environment, state=RunState.RUNNING)
     task = make_task(run)
     stream = make_stream(task)
     log_write(stream.pk, b"a line\n")
@@ -112,6 +120,7 @@ def world(settings):
         "stream_id": stream.pk,
         "artifact_id": artifact.pk,
         "upload_id": upload.pk,
+        "environment_id": environment.pk,
         "token": "no-such-link",
     }
     browsers = {person: Client() for person in PEOPLE}
