@@ -1,6 +1,7 @@
 """From a submission to an environment that is ready: no slots are held meanwhile."""
 
 from django.conf import settings
+from django.db import IntegrityError
 
 from compute.registry import backend_of
 from runs.dispatch import enqueue_build
@@ -11,6 +12,7 @@ from runs.models import Run
 from runs.states import EndReason, EnvironmentState, RunState
 
 LOOK_AGAIN_S = 5.0
+SOON_S = 0.2
 
 
 def step_submitted(run: Run) -> float | None:
@@ -21,13 +23,16 @@ def step_submitted(run: Run) -> float | None:
         _environment_failed(run, str(error))
         return None
     ready = environment.state == EnvironmentState.READY
-    run_transition(
-        run,
-        to=RunState.PREPARING,
-        message="The environment is ready." if ready else "The environment is being prepared.",
-        deadline_s=settings.ENV.preparing_deadline_s,
-        environment=environment,
-    )
+    try:
+        run_transition(
+            run,
+            to=RunState.PREPARING,
+            message="The environment is ready." if ready else "The environment is being prepared.",
+            deadline_s=settings.ENV.preparing_deadline_s,
+            environment=environment,
+        )
+    except IntegrityError:
+        return SOON_S  # it was deleted just now; the next look orders it anew
     return None
 
 

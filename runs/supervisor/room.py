@@ -24,7 +24,9 @@ def make_room() -> bool:
     did. One whose removal was cut short comes first, then what failed builds left, then the least recently used as
     long as the budget is exceeded."""
     unused_since = timezone.now() - KEPT_FOR
-    cut_short = Environment.objects.filter(state=EnvironmentState.EVICTED).exclude(path="")
+    cut_short = (
+        Environment.objects.filter(state=EnvironmentState.EVICTED).exclude(path="").exclude(runs__state__in=ACTIVE)
+    )
     for environment in cut_short.select_related("target"):
         if _removed(partial(environment_evict, environment, unused_since=timezone.now()), environment):
             return True

@@ -47,7 +47,8 @@ class EnvironmentTable(tables.Table):
         )
 
     def render_state(self, record: ListedEnvironment) -> str:
-        return render_to_string("environments/_condition.html", {"condition": condition_of(record)})
+        condition = condition_of(record)
+        return render_to_string("runs/_state.html", {"state": condition.state, "label": condition.label})
 
     def render_python(self, record: ListedEnvironment) -> str | SafeString:
         return format_html('<span class="num">{}</span>', record.python_version) if record.python_version else _NOTHING

@@ -142,7 +142,6 @@ def _still(request: PageRequest, found: Environment) -> dict[str, Any]:
         "packages": lock_listed(found.lock),
         "runs": runs[:RUNS_SHOWN],
         "run_count": runs.count(),
-        "needing": runs_unfinished([found]).count(),
         "others": [(each, environment_title(each)) for each in others],
         "other": other,
         "changes": difference(other.lock, found.lock) if other else [],

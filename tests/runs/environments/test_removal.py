@@ -136,6 +136,30 @@ def test_a_run_that_arrives_when_the_files_are_gone_keeps_the_row_and_builds_it(
     assert environment_build(built.pk).state == EnvironmentState.READY
 
 
+def test_a_run_whose_environment_is_deleted_before_it_is_written_down_orders_it_anew(built, monkeypatch) -> None:
+    digest = built.digest
+    spec, target = built.spec, built.target
+
+    def order_again(*args) -> Environment:
+        return Environment.objects.get_or_create(target=target, digest=digest, defaults={"spec": spec})[0]
+
+    def too_late(*args) -> Environment:
+        found = order_again()
+        environment_delete(found)
+        return Environment(pk=built.pk, target=target, digest=digest, spec=spec)
+
+    run = make_run(target=built.target)
+    monkeypatch.setattr("runs.pipeline.prepare.environment_request", too_late)
+    advance(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.fault_count) == (RunState.SUBMITTED, 0)
+    monkeypatch.setattr("runs.pipeline.prepare.environment_request", order_again)
+    advance(run.pk)
+    run.refresh_from_db()
+    assert run.state == RunState.PREPARING
+    assert run.environment.digest == digest
+
+
 def test_what_was_used_within_the_time_stays(built: Environment) -> None:
     Environment.objects.filter(pk=built.pk).update(last_used_at=timezone.now())
     assert not environment_evict(built, unused_since=an_hour_ago())
