@@ -256,7 +256,10 @@ def _target(spec: RunSpec, around: Surroundings) -> list[Problem]:
     target = around.target
     if target is None:
         known = f"Targets you may use: {', '.join(around.targets)}." if around.targets else "You may use no target yet."
-        return [Problem(field="compute_target", message=f"There is no target {spec.compute_target!r} for you. {known}")]
+        missing = (
+            f"There is no target {spec.compute_target!r} for you." if spec.compute_target else "No target is named."
+        )
+        return [Problem(field="compute_target", message=f"{missing} {known}")]
     found = [
         Problem(field=name, message=f"Target {target.name} {what}.")
         for name, asked, ability, what in _abilities(spec)

@@ -93,6 +93,10 @@ def test_a_target_that_is_not_yours_names_those_that_are():
     assert told(RunSpec(compute_target="secret"), around) == [
         ("compute_target", "There is no target 'secret' for you. Targets you may use: local, rack.")
     ]
+    nobody = Surroundings(files=frozenset({"train.py"}), target=None)
+    assert told(RunSpec(compute_target=""), nobody) == [
+        ("compute_target", "No target is named. You may use no target yet.")
+    ]
 
 
 def test_without_a_source_folder_that_is_the_problem():
