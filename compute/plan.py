@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 
+#: The exit code of a task whose TensorFlow saw no GPU before the script (sdk/trainhouse/gpu_probe.py).
+GPU_NOT_SEEN_CODE = 113
+
+
 class SlotKind(str, enum.Enum):
     """What a slot stands for: one GPU, or a share of a node's CPU cores."""
 
@@ -116,7 +120,8 @@ class TaskPlan:
 
     ``argv`` is the user's command with the environment's interpreter at its head, ``environ`` what it sees beyond the
     basics, ``token`` the task's secret for the server (``<task id>.<secret>``, never rendered), ``labels`` what an
-    orphan is recognised by.
+    orphan is recognised by. ``gpu_probe`` has the script started only when TensorFlow sees a GPU; else the task exits
+    with ``GPU_NOT_SEEN_CODE``.
     """
 
     key: str
@@ -134,6 +139,7 @@ class TaskPlan:
     grace_s: float = 15.0
     log_limit_bytes: int = 0
     keras_metrics: bool = True
+    gpu_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ class EndReason(TextChoices):
     SUCCEEDED = "succeeded", "The script ended well"
     SCRIPT_FAILED = "script_failed", "The script failed"
     KILLED = "killed", "The script was killed by a signal"
+    GPU_NOT_SEEN = "gpu_not_seen", "TensorFlow sees no GPU"
     OUT_OF_MEMORY = "out_of_memory", "The machine ran out of memory"
     ENVIRONMENT_FAILED = "environment_failed", "The environment could not be built"
     TIME_LIMIT = "time_limit", "The run reached its time limit"
@@ -64,6 +65,7 @@ FINAL_STATE: dict[str, str] = {
     EndReason.SUCCEEDED: RunState.COMPLETED,
     EndReason.SCRIPT_FAILED: RunState.FAILED,
     EndReason.KILLED: RunState.FAILED,
+    EndReason.GPU_NOT_SEEN: RunState.FAILED,
     EndReason.OUT_OF_MEMORY: RunState.FAILED,
     EndReason.ENVIRONMENT_FAILED: RunState.FAILED,
     EndReason.TIME_LIMIT: RunState.FAILED,

@@ -37,6 +37,7 @@ class Env:
     secret_key: str = ""
     log_level: str = "INFO"
     members_may_use_local: bool = False
+    allow_url_packages: bool = False
     run_user_ids: str = "200000-265535"
     local_cpu_slots: int = 0
     snapshot_max_bytes: int = 300 * 1024 * 1024

@@ -1,18 +1,25 @@
 """The packages of a run: from its spec to a virtual environment that is built once and shared.
 
-``catalogue`` and ``packages`` say what is installed, ``interpreters`` on which Python, ``request`` makes it one row by
-content, ``build`` realises it, ``realised`` looks at what is on the disk, ``removal`` takes it from there again.
-``export`` writes it down for other tools.
+``wishes`` and ``requirements`` read what is asked for, ``catalogue`` and ``packages`` say what is installed,
+``interpreters`` on which Python, ``request`` makes it one row by content, ``build`` realises it, ``realised`` looks at
+what is on the disk, ``removal`` takes it from there again. ``export`` writes it down for other tools; ``advice`` and
+``shadows`` say what a person should know before.
 """
 
+from runs.environments.advice import advice_before, advice_on
 from runs.environments.build import environment_build, environment_is_being_built
 from runs.environments.catalogue import default_version, versions
+from runs.environments.keras import keras_variables
 from runs.environments.realised import environment_is_intact, environment_ref
 from runs.environments.removal import environment_delete, environment_evict, leftovers_remove
 from runs.environments.request import environment_request
+from runs.environments.shadows import shadow_warnings
 from runs.environments.usage import environments_bytes, runs_unfinished, with_last_use
+from runs.environments.wishes import wishes_of
 
 __all__ = [
+    "advice_before",
+    "advice_on",
     "default_version",
     "environment_build",
     "environment_delete",
@@ -22,8 +29,11 @@ __all__ = [
     "environment_ref",
     "environment_request",
     "environments_bytes",
+    "keras_variables",
     "leftovers_remove",
     "runs_unfinished",
+    "shadow_warnings",
     "versions",
+    "wishes_of",
     "with_last_use",
 ]

@@ -25,11 +25,11 @@ from compute.registry import backend_of
 from runs.dispatch import BUILD_TIMEOUT_S
 from runs.environments.failures import failure_sentence
 from runs.environments.interpreters import interpreter_same
-from runs.environments.lock import LockReader, lock_packages
+from runs.environments.lock import LockReader, lock_packages, lock_restricted
 from runs.environments.output import BuildOutput
 from runs.environments.progress import Downloads, Progress
 from runs.environments.realised import environment_is_intact, intact_mark, mark_remove, mark_write, size_on_disk
-from runs.environments.request import spec_packages
+from runs.environments.request import spec_addresses, spec_packages
 from runs.environments.toolbox import build_environ, uv_cache, uv_program
 from runs.errors import EnvironmentFailed
 from runs.models import Environment
@@ -169,14 +169,15 @@ class _Build:
             self.output.say(f"Added by the platform: {name}")
 
     def _resolve(self, python: Path) -> str:
-        lock = LockReader()
-        wishes = self._hand_over("requirements.in", "\n".join(spec_packages(self.environment.spec)) + "\n")
-        self._command(
-            ["pip", "compile", "--python", str(python), "--generate-hashes", "--no-header", "--no-annotate", wishes],
-            what="Resolving the packages",
-            each_line=lock.line,
-        )
-        return lock.text()
+        spec = self.environment.spec
+        lock = LockReader(spec_addresses(spec))
+        words = ["pip", "compile", "--python", str(python), "--generate-hashes", "--no-header", "--no-annotate"]
+        for option in ("constraints", "overrides"):
+            if spec.get(option):
+                words += [f"--{option}", self._hand_over(f"{option}.in", "\n".join(spec[option]) + "\n")]
+        wishes = self._hand_over("requirements.in", "\n".join(spec_packages(spec)) + "\n")
+        self._command([*words, wishes], what="Resolving the packages", each_line=lock.line)
+        return lock_restricted(lock.text(), spec.get("hashes", {}))
 
     def _create(self, python: Path) -> None:
         self.progress.say("create", "Creating the environment")

@@ -1,55 +1,90 @@
 """What is to be installed: the framework, what the platform adds, and what the person asks for, in one spelling."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.conf import settings
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from runs.environments.catalogue import Release, releases
 from runs.errors import EnvironmentFailed
+from runs.spec import address_problem
 
 #: Distributions that install the module ``tensorflow``; two of them in one environment overwrite each other.
 FRAMEWORKS = frozenset(
     {"tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tf-nightly", "tf-nightly-cpu"}
 )
+LEGACY_KERAS = "tf-keras"
+
+#: The first minor version of TensorFlow whose ``tf.keras`` is Keras 3.
+FIRST_WITH_KERAS_3 = (2, 16)
+
+#: Packages depend on TensorFlow by the name ``tensorflow``; where the CPU build is installed, that would bring the
+#: other one beside it.
+_NO_SECOND_BUILD = "tensorflow ; python_version < '3'"
+_MINOR = re.compile(r"(\d+)\.(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packages:
     """Requirements in canonical spelling. ``framework`` is one, or what the person wrote in its place
-    (``framework_pinned``)."""
+    (``framework_pinned``); ``overrides`` replace what packages depend on."""
 
     framework: tuple[str, ...]
     framework_pinned: bool
     added: tuple[str, ...]
     asked: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
         return (*self.framework, *self.added, *self.asked)
 
 
-def packages_of(pip_packages: Iterable[str], release: Release, *, gpu: bool, machine: str) -> Packages:
-    """The packages of a run. A framework with a version in ``pip_packages`` replaces the platform's; one without a
-    version gets the release's. Raises EnvironmentFailed for a line that is no plain requirement."""
-    asked = [_parsed(line) for line in pip_packages]
+def packages_of(
+    lines: Iterable[str], release: Release, *, gpu: bool, machine: str, legacy_keras: bool = False
+) -> Packages:
+    """The packages of a run that asks for ``lines``. A framework with a version there replaces the platform's; one
+    without a version gets the release's. ``legacy_keras`` adds tf_keras of the framework's minor version, where
+    ``tf.keras`` is Keras 3. Raises EnvironmentFailed for a line that is no requirement, or an address where none may
+    be."""
+    asked = [parsed(line) for line in lines]
     own = [requirement for requirement in asked if canonicalize_name(requirement.name) in FRAMEWORKS]
-    others = sorted({_spelled(requirement) for requirement in asked if requirement not in own})
+    others = sorted({spelled(requirement) for requirement in asked if requirement not in own})
     names = {canonicalize_name(requirement.name) for requirement in asked}
-    frameworks = [_framework(requirement, release) for requirement in own if _says_something(requirement)]
+    wanted = {_framework(requirement, release, gpu=gpu) for requirement in own if _says_something(requirement)}
+    framework = tuple(sorted(wanted)) or (release.requirement(gpu=gpu, machine=machine),)
+    added = list(release.added)
+    minor = framework_minor(framework, release)
+    if legacy_keras and minor >= FIRST_WITH_KERAS_3:
+        added.append(f"{LEGACY_KERAS}=={minor[0]}.{minor[1]}.*")
+    is_cpu_build = {canonicalize_name(Requirement(line).name) for line in framework} == {"tensorflow-cpu"}
     return Packages(
-        framework=tuple(sorted(set(frameworks))) or (release.requirement(gpu=gpu, machine=machine),),
-        framework_pinned=any(requirement.specifier for requirement in own),
-        added=tuple(name for name in release.added if name not in names),
+        framework=framework,
+        framework_pinned=any(requirement.specifier or requirement.url for requirement in own),
+        added=tuple(line for line in added if canonicalize_name(Requirement(line).name) not in names),
         asked=tuple(others),
+        overrides=(_NO_SECOND_BUILD,) if is_cpu_build else (),
     )
 
 
-def release_for(pip_packages: Iterable[str], chosen: Release) -> Release:
-    """The row to go by: that of a framework version pinned in ``pip_packages`` when the catalogue has it, or one of
+def framework_minor(framework: Iterable[str], release: Release) -> tuple[int, int]:
+    """The minor version that the framework's requirements pin, such as (2, 21); that of ``release`` when they name
+    none."""
+    for line in framework:
+        for item in Requirement(line).specifier:
+            if item.operator in ("==", "===", "~=") and (match := _MINOR.match(item.version)):
+                return int(match[1]), int(match[2])
+    major, minor, *_ = release.version.split(".")
+    return int(major), int(minor)
+
+
+def release_for(lines: Iterable[str], chosen: Release) -> Release:
+    """The row to go by: that of a framework version pinned in ``lines`` when the catalogue has it, or one of
     the same minor version; ``chosen`` otherwise. Raises EnvironmentFailed as ``packages_of`` does."""
-    for requirement in (_parsed(line) for line in pip_packages):
+    for requirement in (parsed(line) for line in lines):
         if canonicalize_name(requirement.name) not in FRAMEWORKS or not requirement.specifier:
             continue
         for release in releases():
@@ -62,36 +97,47 @@ def release_for(pip_packages: Iterable[str], chosen: Release) -> Release:
     return chosen
 
 
-def _parsed(line: str) -> Requirement:
+def parsed(line: str) -> Requirement:
+    """``line`` as a requirement. Raises EnvironmentFailed when it is none, or names an address where none may be."""
     try:
         requirement = Requirement(line)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         raise EnvironmentFailed(
             f"{line!r} is no package requirement. Write it like scikit-learn or pandas>=2."
         ) from error
-    if requirement.url:
-        raise EnvironmentFailed(
-            f"{line!r} names an address. Packages come from the configured index: give the name {requirement.name}."
-        )
+    problem = address_problem(requirement, allow_urls=settings.ENV.allow_url_packages)
+    if problem:
+        raise EnvironmentFailed(f"{line!r} {problem}")
     return requirement
+
+
+def spelled(requirement: Requirement) -> str:
+    """One spelling for each meaning: normalised name, sorted extras and versions, packaging's form of the marker."""
+    specifier = ",".join(sorted(str(item) for item in requirement.specifier))
+    address = f" @ {requirement.url}" if requirement.url else ""
+    return f"{canonicalize_name(requirement.name)}{_extras(requirement)}{specifier}{address}{_marker(requirement)}"
 
 
 def _says_something(framework: Requirement) -> bool:
     """Whether a framework line says more than that TensorFlow is wanted, which it is anyway."""
-    return bool(framework.specifier or framework.extras) or canonicalize_name(framework.name) != "tensorflow"
+    return (
+        bool(framework.specifier or framework.extras or framework.url)
+        or canonicalize_name(framework.name) != "tensorflow"
+    )
 
 
-def _framework(requirement: Requirement, release: Release) -> str:
-    if requirement.specifier or canonicalize_name(requirement.name).startswith("tf-nightly"):
-        return _spelled(requirement)
-    return _spelled(Requirement(f"{requirement.name}{_extras(requirement)}=={release.version}"))
+def _framework(requirement: Requirement, release: Release, *, gpu: bool) -> str:
+    if requirement.url or canonicalize_name(requirement.name).startswith("tf-nightly"):
+        return spelled(requirement)
+    extras = _extras(requirement)
+    if gpu and not extras and canonicalize_name(requirement.name) == "tensorflow":
+        extras = "[and-cuda]"
+    version = requirement.specifier or f"=={release.version}"
+    return spelled(Requirement(f"{requirement.name}{extras}{version}{_marker(requirement)}"))
 
 
-def _spelled(requirement: Requirement) -> str:
-    """One spelling for each meaning: normalised name, sorted extras and versions, packaging's form of the marker."""
-    specifier = ",".join(sorted(str(item) for item in requirement.specifier))
-    marker = f" ; {requirement.marker}" if requirement.marker else ""
-    return f"{canonicalize_name(requirement.name)}{_extras(requirement)}{specifier}{marker}"
+def _marker(requirement: Requirement) -> str:
+    return f" ; {requirement.marker}" if requirement.marker else ""
 
 
 def _extras(requirement: Requirement) -> str:

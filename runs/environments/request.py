@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from django.utils import timezone
+from packaging.requirements import Requirement
 
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
@@ -12,6 +13,8 @@ from runs.environments.catalogue import Release, default_version, find, versions
 from runs.environments.interpreters import Interpreter, interpreter_choose
 from runs.environments.packages import Packages, packages_of, release_for
 from runs.environments.realised import environment_is_intact
+from runs.environments.requirements import Read
+from runs.environments.wishes import Wishes, wishes_checked
 from runs.errors import EnvironmentFailed
 from runs.models import Environment
 from runs.spec import RunSpec
@@ -20,15 +23,18 @@ from runs.states import EnvironmentState
 SCHEMA_VERSION = 1
 
 
-def environment_request(spec: RunSpec, target: ComputeTarget, backend: ComputeBackend) -> Environment:
-    """The environment that ``spec`` needs on ``target``, ordered unless it is there.
+def environment_request(
+    spec: RunSpec, target: ComputeTarget, backend: ComputeBackend, read: Read | None = None
+) -> Environment:
+    """The environment that ``spec`` needs on ``target``, ordered unless it is there. ``read`` opens the files of its
+    snapshot.
 
     To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so are
     an EVICTED one and a READY one that is damaged; everything else is left as it is. Two processes get the same row.
     May block for some seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no
     package line fits.
     """
-    canonical = environment_spec(spec, backend)
+    canonical = environment_spec(spec, backend, read)
     environment, made = Environment.objects.get_or_create(
         target=target,
         digest=spec_digest(canonical),
@@ -43,12 +49,18 @@ def environment_request(spec: RunSpec, target: ComputeTarget, backend: ComputeBa
     return environment
 
 
-def environment_spec(spec: RunSpec, backend: ComputeBackend) -> dict[str, Any]:
-    """The canonical description of the environment: the same needs have the same one, however they are written."""
-    release = release_for(spec.pip_packages, _release(spec.framework_version))
+def environment_spec(spec: RunSpec, backend: ComputeBackend, read: Read | None = None) -> dict[str, Any]:
+    """The canonical description of the environment: the same needs have the same one, however they are written and
+    whatever the file is called that says so."""
+    if spec.pip_requirements_file and read is None:
+        raise ValueError(f"{spec.pip_requirements_file!r} belongs to a snapshot, and there is none to read it from.")
+    wishes = wishes_checked(spec, read)
+    release = release_for(wishes.lines, release_chosen(spec.framework_version))
     interpreter = interpreter_choose(backend, release.pythons, wanted_by=f"TensorFlow {release.version}")
-    packages = packages_of(spec.pip_packages, release, gpu=spec.use_gpu, machine=interpreter.machine)
-    return _described(packages, release, interpreter, gpu=spec.use_gpu)
+    packages = packages_of(
+        wishes.lines, release, gpu=spec.use_gpu, machine=interpreter.machine, legacy_keras=spec.legacy_keras
+    )
+    return _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
 
 
 def spec_digest(canonical: dict[str, Any]) -> str:
@@ -62,7 +74,13 @@ def spec_packages(canonical: dict[str, Any]) -> list[str]:
     return [*canonical["framework"]["requirements"], *canonical["added"], *canonical["packages"]]
 
 
-def _release(version: str) -> Release:
+def spec_addresses(canonical: dict[str, Any]) -> set[str]:
+    """The addresses that its requirements name."""
+    return {url for line in spec_packages(canonical) if (url := Requirement(line).url)}
+
+
+def release_chosen(version: str) -> Release:
+    """The release of this version, or of the default one. Raises EnvironmentFailed when it is not in the catalogue."""
     release = find(version or default_version())
     if release is None:
         raise EnvironmentFailed(
@@ -71,7 +89,9 @@ def _release(version: str) -> Release:
     return release
 
 
-def _described(packages: Packages, release: Release, interpreter: Interpreter, *, gpu: bool) -> dict[str, Any]:
+def _described(
+    packages: Packages, wishes: Wishes, release: Release, interpreter: Interpreter, *, gpu: bool
+) -> dict[str, Any]:
     return {
         "schema": SCHEMA_VERSION,
         "framework": {
@@ -81,6 +101,9 @@ def _described(packages: Packages, release: Release, interpreter: Interpreter, *
         },
         "added": list(packages.added),
         "packages": list(packages.asked),
+        "overrides": list(packages.overrides),
+        "constraints": wishes.limits,
+        "hashes": wishes.hashes,
         "python": interpreter.identity,
         "gpu": gpu,
     }

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from compute.errors import LaunchRefused
-from compute.plan import LaunchPlan, TaskPlan
+from compute.plan import GPU_NOT_SEEN_CODE, LaunchPlan, TaskPlan
 from compute.registry import backend_of
-from runs.environments import environment_ref
+from runs.environments import environment_ref, keras_variables
 from runs.errors import UserError
 from runs.ingest.tokens import task_token
 from runs.lifecycle import run_transition
@@ -105,6 +105,7 @@ def task_plan(run: Run, task: Task) -> TaskPlan:
         node=task.node_name,
         argv=(str(environment.python), spec.entry_script, *spec.argv),
         environ={
+            **keras_variables(run.lock, legacy_keras=spec.legacy_keras),
             **spec.environment_variables,
             **unseal(run.sealed_variables),
             "AZUREML_RUN_ID": azure_id,
@@ -128,6 +129,7 @@ def task_plan(run: Run, task: Task) -> TaskPlan:
         grace_s=settings.ENV.stop_grace_s,
         log_limit_bytes=settings.ENV.log_limit_bytes,
         keras_metrics=spec.keras_metrics,
+        gpu_probe=spec.use_gpu,
     )
 
 
@@ -157,6 +159,11 @@ def _failure(task: Task) -> tuple[EndReason, str]:
         return EndReason.OUT_OF_MEMORY, f"{who} was killed because {task.node_name} ran out of memory."
     if task.exit_signal is not None:
         return EndReason.KILLED, f"{who} was killed by signal {task.exit_signal} ({_signal_name(task.exit_signal)})."
+    if task.exit_code == GPU_NOT_SEEN_CODE and any("gpu" in slot for slot in task.slots):
+        return EndReason.GPU_NOT_SEEN, (
+            f"TensorFlow sees no GPU on {task.node_name}, so the script was not started rather than train on the CPU. "
+            "The log has what was looked at."
+        )
     return EndReason.SCRIPT_FAILED, f"{who} ended with exit code {task.exit_code}."
 
 

@@ -9,6 +9,7 @@ from runs.environments import environment_is_being_built, environment_is_intact,
 from runs.errors import EnvironmentFailed
 from runs.lifecycle import run_transition
 from runs.models import Run
+from runs.snapshots import snapshot_reader
 from runs.states import EndReason, EnvironmentState, RunState
 
 LOOK_AGAIN_S = 5.0
@@ -18,7 +19,7 @@ SOON_S = 0.2
 def step_submitted(run: Run) -> float | None:
     """Finds or orders the environment."""
     try:
-        environment = environment_request(run.spec, run.target, backend_of(run.target))
+        environment = environment_request(run.spec, run.target, backend_of(run.target), snapshot_reader(run.snapshot))
     except EnvironmentFailed as error:
         _environment_failed(run, str(error))
         return None

@@ -18,6 +18,8 @@ _LAST_LINES = 30
 _ADVICE: dict[str, str] = {
     EndReason.SCRIPT_FAILED: "Read the last lines below, mend the script or its parameters, and submit a clone.",
     EndReason.KILLED: "Look at the memory curve under System: it shows whether memory ran out.",
+    EndReason.GPU_NOT_SEEN: "The log names the driver, CUDA and what TensorFlow saw. If the driver is in order, look at "
+    "a pin of TensorFlow: tensorflow-cpu can use no GPU. To train on the CPU, untick the GPU in a clone.",
     EndReason.OUT_OF_MEMORY: "Lower the batch size, load the data in pieces, or choose a target with more memory.",
     EndReason.ENVIRONMENT_FAILED: "Correct the package's name or version in a clone of this run.",
     EndReason.TIME_LIMIT: "Raise the time limit in a clone, or train for fewer epochs.",
@@ -64,7 +66,7 @@ def failure_of(run: Run) -> Failure | None:
         title=EndReason(run.end_reason).label,
         message=run.end_message,
         task=task,
-        exit_words=exit_words(task) if task else "",
+        exit_words=exit_words(task) if task and run.end_reason != EndReason.GPU_NOT_SEEN else "",
         stream=stream,
         first_line=page.first_line if page else 0,
         text="\n".join(plain(line) for line in lines),

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,13 +14,13 @@ from compute.masking import is_secret_name
 from compute.models import ComputeTarget
 from compute.registry import backend_of, target_gpus_per_node
 from runs.dispatch import enqueue_advance
-from runs.environments import versions
+from runs.environments import versions, wishes_of
 from runs.errors import SpecProblems
 from runs.lifecycle import event_add
 from runs.models import Experiment, Run, Snapshot
 from runs.permissions import targets_for
 from runs.sealing import seal
-from runs.snapshots import snapshot_paths
+from runs.snapshots import snapshot_paths, snapshot_reader
 from runs.spec import (
     Problem,
     RunSpec,
@@ -57,8 +58,12 @@ def submission_problems(
         target=None if target is None else _facts(target),
         targets=tuple(allowed),
         versions=versions(),
+        allow_urls=settings.ENV.allow_url_packages,
     )
-    return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *problems(spec, around)]
+    found = problems(spec, around)
+    readable = snapshot is not None and not any(problem.field == "pip_requirements_file" for problem in found)
+    wishes = wishes_of(spec, snapshot_reader(snapshot) if snapshot is not None and readable else None)
+    return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found, *wishes.problems]
 
 
 def run_submit(

@@ -6,7 +6,7 @@
 from runs.snapshots.archive import Taken, snapshot_from_zip, zip_take
 from runs.snapshots.folder import snapshot_from_folder
 from runs.snapshots.ignore import ALWAYS_IGNORED, IGNORE_FILES
-from runs.snapshots.manifest import entry_candidates, snapshot_paths, snapshot_plan
+from runs.snapshots.manifest import entry_candidates, snapshot_paths, snapshot_plan, snapshot_reader
 from runs.snapshots.uploads import upload_add, upload_begin, upload_take, uploads_sweep
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "snapshot_from_zip",
     "snapshot_paths",
     "snapshot_plan",
+    "snapshot_reader",
     "upload_add",
     "upload_begin",
     "upload_take",

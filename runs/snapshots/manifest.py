@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,6 +93,19 @@ def snapshot_plan(snapshot: Snapshot) -> tuple[plan.SnapshotFile, ...]:
         )
         for file in snapshot.files.all()
     )
+
+
+def snapshot_reader(snapshot: Snapshot) -> Callable[[str, int], bytes | None]:
+    """``read(path, size)``: up to ``size`` bytes of a file of the snapshot; None when it has no file of that path."""
+
+    def read(path: str, size: int) -> bytes | None:
+        file = snapshot.files.filter(path=path).first()
+        if file is None:
+            return None
+        with open(blob_path(file.sha256), "rb") as content:
+            return content.read(size)
+
+    return read
 
 
 def snapshot_paths(snapshot: Snapshot) -> list[str]:

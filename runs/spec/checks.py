@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from runs.spec.parts import address_problem, path_inside, reason_of
 from runs.spec.run_spec import RunSpec
 
 BACKENDS = ("mpi", "ps", "multiworker")
@@ -50,12 +51,14 @@ class TargetFacts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a spec is checked against. ``files`` are the snapshot's paths, None before there is a snapshot;
-    ``target`` is None when no target of that name may be used; ``versions`` are the catalogue's, newest first."""
+    ``target`` is None when no target of that name may be used; ``versions`` are the catalogue's, newest first;
+    ``allow_urls`` is the administrator's word on packages that are named by an address."""
 
     files: Collection[str] | None
     target: TargetFacts | None
     targets: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    allow_urls: bool = False
 
 
 def problems(spec: RunSpec, around: Surroundings) -> list[Problem]:
@@ -76,7 +79,7 @@ def _entry_script(spec: RunSpec, around: Surroundings) -> list[Problem]:
     if not path:
         return [Problem(field="entry_script", message="Name the script to run, for example train.py.")]
     outside = f"The entry script {path!r} lies outside the source folder. Give a path inside it, such as train.py."
-    if path.startswith(("/", "~")) or "\\" in path or "\0" in path or ".." in path.split("/"):
+    if path_inside(path) is None or ".." in path.split("/"):
         return [Problem(field="entry_script", message=outside)]
     if around.files is None:
         return [Problem(field="source", message="Upload the source folder: a zip file, or a folder.")]
@@ -191,24 +194,12 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
     found = []
     for line in spec.pip_packages:
         try:
-            requirement = Requirement(line)
-        except InvalidRequirement as error:
-            reason = str(error).splitlines()[0].rstrip(".")
-            found.append(
-                Problem(
-                    field="pip_packages",
-                    message=f"{line!r} is no package requirement: {reason}. Write it like scikit-learn or pandas>=2.",
-                )
-            )
-            continue
-        if requirement.url:
-            found.append(
-                Problem(
-                    field="pip_packages",
-                    message=f"{line!r} names an address. Packages come from the configured index: give a name, "
-                    f"for example {requirement.name}.",
-                )
-            )
+            wrong = address_problem(Requirement(line), allow_urls=around.allow_urls)
+        except (InvalidRequirement, RecursionError) as error:
+            wrong = f"is no package requirement: {reason_of(error)}. Write it like scikit-learn or pandas>=2."
+        if wrong:
+            found.append(Problem(field="pip_packages", message=f"{line!r} {wrong}"))
+    found += _requirements_file(spec, around)
     if spec.framework_version and around.versions and spec.framework_version not in around.versions:
         found.append(
             Problem(
@@ -217,14 +208,17 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
                 f"Known versions: {', '.join(around.versions)}.",
             )
         )
-    if spec.conda_dependencies_file and (spec.conda_packages or spec.pip_packages):
+    if spec.conda_dependencies_file and (spec.conda_packages or spec.pip_packages or spec.pip_requirements_file):
         found.append(
             Problem(
                 field="conda_dependencies_file",
-                message="A conda file names all packages: leave the package lists empty, or leave the file out.",
+                message="A conda file names all packages: leave the package lists empty and name no requirements file, "
+                "or leave the conda file out.",
             )
         )
-    if spec.user_managed and (spec.conda_packages or spec.pip_packages or spec.framework_version):
+    if spec.user_managed and (
+        spec.conda_packages or spec.pip_packages or spec.pip_requirements_file or spec.framework_version
+    ):
         found.append(
             Problem(
                 field="user_managed",
@@ -234,8 +228,28 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
     return found
 
 
+def _requirements_file(spec: RunSpec, around: Surroundings) -> list[Problem]:
+    path = spec.pip_requirements_file
+    if not path:
+        return []
+    clean = path_inside(path)
+    if clean is None:
+        message = f"{path!r} lies outside the source folder. Give a path inside it, such as requirements.txt."
+    elif around.files is None or clean in around.files:
+        return []
+    else:
+        texts = sorted(name for name in around.files if name.endswith(".txt"))
+        known = f"It has {_listed(texts)}." if texts else "It has no .txt file."
+        message = f"There is no {path!r} in the source folder. {known}"
+    return [Problem(field="pip_requirements_file", message=message)]
+
+
 def _variables(spec: RunSpec) -> list[Problem]:
     found = []
+    switch = spec.environment_variables.get("TF_USE_LEGACY_KERAS", "1")
+    if spec.legacy_keras and switch not in ("1", "true", "True"):
+        message = f"Legacy Keras is ticked, and the variable TF_USE_LEGACY_KERAS is {switch!r}. Remove one of the two."
+        found.append(Problem(field="legacy_keras", message=message))
     for name, value in spec.environment_variables.items():
         if not VARIABLE_NAME.fullmatch(name):
             message = f"{name!r} cannot be a variable's name: use letters, digits and _, not beginning with a digit."
@@ -282,18 +296,8 @@ def _abilities(spec: RunSpec) -> list[tuple[str, bool, str, str]]:
     containers = "runs scripts in plain environments, not in containers: leave {} empty"
     return [
         ("distributed_backend", spec.distributed_backend == "mpi", "mpi", "cannot run Horovod (mpi) yet"),
-        (
-            "distributed_backend",
-            spec.distributed_backend == "ps",
-            "ps",
-            "cannot run parameter servers (ps) yet",
-        ),
-        (
-            "distributed_backend",
-            spec.distributed_backend == "multiworker",
-            "multiworker",
-            "cannot run multiworker yet",
-        ),
+        ("distributed_backend", spec.distributed_backend == "ps", "ps", "cannot run parameter servers (ps) yet"),
+        ("distributed_backend", spec.distributed_backend == "multiworker", "multiworker", "cannot run multiworker yet"),
         (
             "conda_packages",
             bool(spec.conda_packages),
@@ -305,12 +309,6 @@ def _abilities(spec: RunSpec) -> list[tuple[str, bool, str, str]]:
             bool(spec.conda_dependencies_file),
             "conda",
             "cannot install from a conda file yet: name the packages under pip",
-        ),
-        (
-            "pip_requirements_file",
-            bool(spec.pip_requirements_file),
-            "requirements_file",
-            "cannot read a requirements file yet: name the packages under pip",
         ),
         (
             "environment_definition",
@@ -339,12 +337,7 @@ def _abilities(spec: RunSpec) -> list[tuple[str, bool, str, str]]:
             "resume",
             "cannot resume from another run yet: give the path as a parameter",
         ),
-        (
-            "max_retries",
-            spec.max_retries > 0,
-            "retries",
-            "cannot retry by itself yet: leave max_retries at 0",
-        ),
+        ("max_retries", spec.max_retries > 0, "retries", "cannot retry by itself yet: leave max_retries at 0"),
     ]
 
 

@@ -50,6 +50,7 @@ class RunSpec:
     resume_from: str = ""
     max_run_duration_seconds: int | None = None
     framework_version: str = ""
+    legacy_keras: bool = False
     keras_metrics: bool = True
     max_retries: int = 0
 

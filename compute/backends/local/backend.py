@@ -92,6 +92,7 @@ class LocalBackend:
                     "grace_s": task.grace_s,
                     "log_limit_bytes": task.log_limit_bytes,
                     "keras_metrics": task.keras_metrics,
+                    "gpu_probe": task.gpu_probe,
                     "server": task.server_url,
                     "labels": task.labels,
                 }

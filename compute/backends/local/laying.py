@@ -88,6 +88,7 @@ def _fill(folder: Path, plan: TaskPlan, identity: Identity, *, environ: dict[str
         "environ": environ,
         "grace_s": plan.grace_s,
         "log_limit_bytes": plan.log_limit_bytes,
+        "gpu_probe": plan.gpu_probe,
         "gpu_indexes": list(plan.gpu_indexes),
     }
     for name, text in (("task.json", json.dumps(document)), ("token", plan.token), ("server", plan.server_url)):

@@ -100,7 +100,7 @@ def _script_become(task):
                 os.set_inheritable(int(name), False)
             except OSError:
                 continue  # the descriptor of this very listing
-    os.execvpe(task.argv[0], task.argv, task.environ)
+    os.execvpe(task.argv[0], task.command, task.environ)
 
 
 def _stdio_redirect(path):

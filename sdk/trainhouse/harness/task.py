@@ -4,6 +4,7 @@ import os
 
 from trainhouse.harness.files import json_read
 
+_GPU_PROBE = os.fsencode(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "gpu_probe.py"))
 STREAMS = ("output", "points", "samples", "harness")
 
 
@@ -17,6 +18,7 @@ class Task:
         self.environ = {_exact(name): _exact(value) for name, value in document["environ"].items()}
         self.grace_s = float(document.get("grace_s", 15))
         self.log_limit_bytes = int(document.get("log_limit_bytes") or 0)
+        self.gpu_probe = bool(document.get("gpu_probe"))
         self.gpu_indexes = [int(index) for index in document.get("gpu_indexes") or ()]
 
     def path(self, *names):
@@ -24,6 +26,11 @@ class Task:
 
     def spool(self, stream):
         return os.path.join(self.folder, "spool", stream)
+
+    @property
+    def command(self):
+        """What is started: the script's own command, behind the look for a GPU where the task asks for one."""
+        return [self.argv[0], _GPU_PROBE, *self.argv] if self.gpu_probe else self.argv
 
     @property
     def marker(self):
