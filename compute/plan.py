@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 #: The exit code of a task whose TensorFlow saw no GPU before the script (sdk/trainhouse/gpu_probe.py).
 GPU_NOT_SEEN_CODE = 113
 

@@ -44,6 +44,8 @@ def answers_of(run: Run) -> dict[str, Any]:
         "script_params": _parameter_rows(spec),
         "framework_version": spec.framework_version,
         "pip_packages": "\n".join(spec.pip_packages),
+        "pip_requirements_file": spec.pip_requirements_file,
+        "legacy_keras": spec.legacy_keras,
         "compute_target": spec.compute_target,
         "use_gpu": spec.use_gpu,
         "environment_variables": [

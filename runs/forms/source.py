@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,12 @@ class Source:
         return entry_candidates(snapshot_paths(self.snapshot))
 
     @property
+    def texts(self) -> list[str]:
+        """The text files, among which a requirements file may be; those named so first."""
+        texts = [path for path in snapshot_paths(self.snapshot) if path.endswith(".txt")]
+        return sorted(texts, key=lambda path: ("requirements" not in path, path.count("/"), path))[:_MOST_FILES]
+
+    @property
     def files(self) -> list[tuple[str, int]]:
         """The first files with their sizes in bytes, by path."""
         return list(self.snapshot.files.values_list("path", "size_bytes")[:_MOST_FILES])
@@ -52,7 +59,18 @@ def source_take(form: SubmitForm, *, user: User) -> Source | None:
         return source_of_run(form.clone)
     if kind == SERVER_PATH and user.is_staff:
         return _folder(form, data.get("server_path", ""))
-    upload = Upload.objects.filter(id__in=[data.get("upload")], owner=user).select_related("snapshot").first()
+    return _uploaded(data.get("upload"), user)
+
+
+def source_known(form: SubmitForm, *, user: User) -> Source | None:
+    """The source that a half-filled form names, as far as it is here already: an upload, or the cloned run's."""
+    if form.cleaned_data.get("source") == CLONE and form.clone is not None:
+        return source_of_run(form.clone)
+    return _uploaded(form.cleaned_data.get("upload"), user)
+
+
+def _uploaded(upload_id: uuid.UUID | None, user: User) -> Source | None:
+    upload = Upload.objects.filter(id__in=[upload_id], owner=user).select_related("snapshot").first()
     if upload is None or upload.snapshot is None:
         return None
     return Source(snapshot=upload.snapshot, name=upload.name, upload=upload)

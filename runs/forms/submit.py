@@ -79,6 +79,28 @@ class SubmitForm(forms.Form):
             }
         ),
     )
+    pip_requirements_file = forms.CharField(
+        label="Requirements file",
+        required=False,
+        strip=False,
+        max_length=1024,
+        help_text="A file of the source in pip's format. Its packages are installed together with those above.",
+        widget=forms.TextInput(
+            attrs={
+                "class": "form-control mono",
+                "list": "requirements",
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "placeholder": "requirements.txt",
+            }
+        ),
+    )
+    legacy_keras = forms.BooleanField(
+        label="Legacy Keras",
+        required=False,
+        help_text="tf.keras is Keras 2 (package tf_keras), for scripts that Keras 3 breaks. For TensorFlow 2.16 on.",
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
     compute_target = forms.CharField(
         label="Target", required=False, max_length=60, widget=forms.Select(attrs={"class": "form-select"})
     )
@@ -157,10 +179,23 @@ class SubmitForm(forms.Form):
             compute_target=data.get("compute_target", ""),
             use_gpu=data.get("use_gpu", False),
             pip_packages=package_lines(data.get("pip_packages", "")),
+            pip_requirements_file=data.get("pip_requirements_file", ""),
+            legacy_keras=data.get("legacy_keras", False),
             environment_variables={row.name: row.value for row in data.get("environment_variables", ())},
             max_run_duration_seconds=max(1, round(seconds)) if seconds else None,
             framework_version=data.get("framework_version", ""),
             keras_metrics=data.get("keras_metrics", False),
+        )
+
+    def shown_spec(self) -> RunSpec:
+        """What stands in the form about source and packages, checked or not."""
+        return RunSpec(
+            entry_script=str(self["entry_script"].value() or ""),
+            framework_version=str(self["framework_version"].value() or ""),
+            pip_packages=package_lines(str(self["pip_packages"].value() or "")),
+            pip_requirements_file=str(self["pip_requirements_file"].value() or ""),
+            legacy_keras=bool(self["legacy_keras"].value()),
+            use_gpu=bool(self["use_gpu"].value()),
         )
 
     def labels(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from runs.environments import shadow_warnings
 from runs.models import Run, SnapshotFile
 from runs.spec import RunSpec
 
@@ -40,6 +41,14 @@ def parameters(spec: RunSpec) -> list[Parameter]:
 def snapshot_files(run: Run) -> list[SnapshotFile]:
     """The snapshot's first files by path, as many as a page can hold."""
     return list(run.snapshot.files.order_by("path")[:_MOST_FILES])
+
+
+def shadows(run: Run) -> list[str]:
+    """A sentence for each file of the snapshot that hides a library from the script."""
+    spec = run.spec
+    asked = run.environment.spec.get("packages", ()) if run.environment else spec.pip_packages
+    files = run.snapshot.files.filter(path__endswith=".py").values_list("path", flat=True)
+    return shadow_warnings(files, entry_script=spec.entry_script, packages=asked)
 
 
 def _words(value: Any) -> list[str]:

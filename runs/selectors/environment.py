@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runs.environments import advice_on
 from runs.environments.difference import lock_versions
 from runs.models import Environment, Run
 from runs.states import EnvironmentState
@@ -20,7 +21,7 @@ _STEPS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """One installed package."""
+    """One installed package; ``version`` is its address where it came from one."""
 
     name: str
     version: str
@@ -53,6 +54,11 @@ def packages_of(run: Run) -> list[Package]:
 def lock_listed(lock: str) -> list[Package]:
     """The packages of a lock, in its order."""
     return [Package(name=name, version=version) for name, version in lock_versions(lock).items()]
+
+
+def advice_of(run: Run) -> list[str]:
+    """What is worth knowing of the run's packages, as sentences; empty before it has an environment."""
+    return advice_on(run.environment.spec, legacy_keras=run.spec.legacy_keras) if run.environment else []
 
 
 def build_progress(run: Run) -> BuildProgress | None:

@@ -18,7 +18,7 @@ _LAST_LINES = 30
 _ADVICE: dict[str, str] = {
     EndReason.SCRIPT_FAILED: "Read the last lines below, mend the script or its parameters, and submit a clone.",
     EndReason.KILLED: "Look at the memory curve under System: it shows whether memory ran out.",
-    EndReason.GPU_NOT_SEEN: "The log names the driver, CUDA and what TensorFlow saw. If the driver is in order, look at "
+    EndReason.GPU_NOT_SEEN: "The log names the driver, CUDA and what TensorFlow saw. If the driver is well, look at "
     "a pin of TensorFlow: tensorflow-cpu can use no GPU. To train on the CPU, untick the GPU in a clone.",
     EndReason.OUT_OF_MEMORY: "Lower the batch size, load the data in pieces, or choose a target with more memory.",
     EndReason.ENVIRONMENT_FAILED: "Correct the package's name or version in a clone of this run.",

@@ -14,7 +14,7 @@ from compute.masking import is_secret_name
 from compute.models import ComputeTarget
 from compute.registry import backend_of, target_gpus_per_node
 from runs.dispatch import enqueue_advance
-from runs.environments import versions, wishes_of
+from runs.environments import advice_before, shadow_warnings, versions, wishes_of
 from runs.errors import SpecProblems
 from runs.lifecycle import event_add
 from runs.models import Experiment, Run, Snapshot
@@ -27,6 +27,7 @@ from runs.spec import (
     Surroundings,
     TargetFacts,
     experiment_name_problems,
+    path_inside,
     problems,
 )
 from runs.states import RunState
@@ -60,10 +61,34 @@ def submission_problems(
         versions=versions(),
         allow_urls=settings.ENV.allow_url_packages,
     )
-    found = problems(spec, around)
-    readable = snapshot is not None and not any(problem.field == "pip_requirements_file" for problem in found)
-    wishes = wishes_of(spec, snapshot_reader(snapshot) if snapshot is not None and readable else None)
-    return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found, *wishes.problems]
+    found = [*problems(spec, around), *_wish_problems(spec, snapshot)]
+    return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found]
+
+
+def package_problems(spec: RunSpec, *, snapshot: Snapshot | None) -> list[Problem]:
+    """The problems of a submission that has got as far as its packages; of the file only once there is a snapshot."""
+    files = None if snapshot is None else frozenset(snapshot_paths(snapshot))
+    around = Surroundings(files=files, target=None, allow_urls=settings.ENV.allow_url_packages)
+    fields = ("pip_packages", "pip_requirements_file")
+    found = [problem for problem in problems(spec, around) if problem.field in fields]
+    return [*found, *_wish_problems(spec, snapshot)]
+
+
+def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None) -> list[str]:
+    """What is worth knowing before a submission and is no problem of it, as sentences."""
+    read = None if snapshot is None else snapshot_reader(snapshot)
+    advice = advice_before(spec, read)
+    if snapshot is not None:
+        wishes = wishes_of(spec, read)
+        advice += shadow_warnings(snapshot_paths(snapshot), entry_script=spec.entry_script, packages=wishes.lines)
+    return advice
+
+
+def _wish_problems(spec: RunSpec, snapshot: Snapshot | None) -> Iterable[Problem]:
+    """What is wrong within the requirements file, and between it and the packages of the form."""
+    path = path_inside(spec.pip_requirements_file)
+    is_there = snapshot is not None and path is not None and snapshot.files.filter(path=path).exists()
+    return wishes_of(spec, snapshot_reader(snapshot) if snapshot is not None and is_there else None).problems
 
 
 def run_submit(

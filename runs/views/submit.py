@@ -11,12 +11,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from runs.errors import SpecProblems
 from runs.forms.answers import answers_of, first_answers
-from runs.forms.source import Source, source_of_run, source_take
-from runs.forms.submit import SubmitForm, package_lines
+from runs.forms.source import Source, source_known, source_of_run, source_take
+from runs.forms.submit import SubmitForm
 from runs.models import Run
 from runs.permissions import runs_visible_to, targets_for
-from runs.services import run_submit, submission_problems
-from runs.spec import RunSpec, Surroundings, problems
+from runs.services import package_problems, run_submit, submission_advice, submission_problems
+from runs.spec import RunSpec
 from runs.views.place import Preflight, preflight
 from runs.views.requests import PageRequest
 
@@ -43,11 +43,19 @@ def run_place(request: PageRequest) -> HttpResponse:
 
 @require_POST
 def run_packages(request: PageRequest) -> HttpResponse:
-    """What is wrong with the packages as they stand, as a fragment."""
-    spec = RunSpec(pip_packages=package_lines(request.POST.get("pip_packages", "")[:20_000]))
-    found = problems(spec, Surroundings(files=None, target=None))
-    messages = [problem.message for problem in found if problem.field == "pip_packages"]
-    return render(request, "_errors.html", {"id": "id_pip_packages_error", "errors": messages})
+    """What is wrong with the packages as they stand, and what is worth knowing of them, as fragments."""
+    form = SubmitForm(request.POST, user=request.user, clone=_clone(request, request.POST.get("cloned_from")))
+    form.is_valid()
+    source = source_known(form, user=request.user)
+    spec = form.spec()
+    found = package_problems(spec, snapshot=source.snapshot if source else None)
+    context = {
+        "packages": [problem.message for problem in found if problem.field == "pip_packages"],
+        "file": [problem.message for problem in found if problem.field == "pip_requirements_file"],
+        "advice": submission_advice(spec, snapshot=source.snapshot if source else None),
+        "is_answer": True,
+    }
+    return render(request, "runs/_packages_answer.html", context)
 
 
 def _posted(request: PageRequest) -> HttpResponse:
@@ -83,7 +91,12 @@ def _page(request: PageRequest, form: SubmitForm, *, source: Source | None, stat
     if source is not None and source.upload is not None:
         form.keep_upload(source.upload)
     spec = RunSpec(compute_target=form["compute_target"].value() or "", use_gpu=bool(form["use_gpu"].value()))
-    context: dict[str, Any] = {"form": form, "source": source, "preflight": _preflight(request, spec)}
+    context: dict[str, Any] = {
+        "form": form,
+        "source": source,
+        "preflight": _preflight(request, spec),
+        "advice": submission_advice(form.shown_spec(), snapshot=source.snapshot if source else None),
+    }
     return render(request, "runs/new.html", context, status=status)
 
 

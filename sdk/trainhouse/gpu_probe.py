@@ -6,6 +6,7 @@ the script is never started.
 """
 
 import ctypes
+import importlib
 import os
 import signal
 import sys
@@ -21,6 +22,8 @@ def main(argv):
     """Becomes ``argv``, or returns the exit code."""
     seen, told = _asked_apart()
     if seen:
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores them, and what is ignored stays so through exec
         os.execvp(argv[0], argv)
     lines = [
         "Trainhouse: this run asks for a GPU and TensorFlow sees none, so the script is not started.",
@@ -67,8 +70,6 @@ def _asked_apart():
 
 def _asked():
     """``seen`` or ``none``, and a sentence, from the TensorFlow that the script will import."""
-    import importlib
-
     tensorflow = importlib.import_module("tensorflow")
     gpus = tensorflow.config.list_physical_devices("GPU")
     if gpus:
@@ -86,7 +87,7 @@ def _asked():
 
 
 def _driver():
-    """The version of NVIDIA's kernel driver (https://docs.kernel.org, /proc/driver/nvidia/version)."""
+    """The version of NVIDIA's kernel driver."""
     try:
         with open("/proc/driver/nvidia/version") as file:
             return file.readline().strip() or "there, without a version."

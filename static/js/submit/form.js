@@ -36,6 +36,7 @@ startSource(form, {
   onReceived: ({ name }) => {
     summary("source").textContent = name;
     showCommand();
+    form.dispatchEvent(new CustomEvent("source:received"));
   },
 });
 
@@ -45,7 +46,12 @@ const showPackages = () => {
   summary("pip_packages").textContent = count || "none added";
 };
 
+const showFile = () => {
+  summary("pip_requirements_file").textContent = field("pip_requirements_file").value || "–";
+};
+
 form.addEventListener("rows:change", showCommand);
+field("pip_requirements_file").addEventListener("input", showFile);
 field("pip_packages").addEventListener("input", showPackages);
 field("entry_script").addEventListener("input", showCommand);
 ["framework_version", "compute_target"].forEach((name) => {
@@ -53,10 +59,11 @@ field("entry_script").addEventListener("input", showCommand);
 });
 document.addEventListener("htmx:afterSettle", () => {
   showGpus();
-  const packages = field("pip_packages");
-  const wrong = form.querySelector("#id_pip_packages_error .field-error") !== null;
-  packages.toggleAttribute("aria-invalid", wrong);
-  if (wrong) packages.setAttribute("aria-invalid", "true");
+  ["pip_packages", "pip_requirements_file"].forEach((name) => {
+    const wrong = form.querySelector(`#id_${name}_error .field-error`) !== null;
+    field(name).toggleAttribute("aria-invalid", wrong);
+    if (wrong) field(name).setAttribute("aria-invalid", "true");
+  });
 });
 form.addEventListener("submit", () => {
   const submit = form.querySelector("[data-submit]");

@@ -105,17 +105,22 @@ const show = (form, name, answer) => {
   details.querySelector("ul").append(...items);
   form.querySelector("#received").replaceChildren(details);
 
-  const scripts = form.querySelector("#scripts");
-  scripts.replaceChildren(
-    ...answer.entry_candidates.map((path) => {
-      const option = document.createElement("option");
-      option.value = path;
-      return option;
-    }),
-  );
+  offer(form.querySelector("#scripts"), answer.entry_candidates);
+  const texts = answer.files.map((file) => file.path).filter((path) => path.endsWith(".txt"));
+  offer(form.querySelector("#requirements"), texts.slice(0, 300));
   const entry = form.querySelector("#id_entry_script");
   if (answer.entry_candidates.length && !answer.files.some((file) => file.path === entry.value)) {
     entry.value = answer.entry_candidates[0];
     entry.dispatchEvent(new Event("input", { bubbles: true }));
   }
+};
+
+const offer = (list, paths) => {
+  list.replaceChildren(
+    ...paths.map((path) => {
+      const option = list.ownerDocument.createElement("option");
+      option.value = path;
+      return option;
+    }),
+  );
 };
