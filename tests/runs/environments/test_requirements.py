@@ -68,7 +68,10 @@ def test_lines_are_joined_and_cut_as_pip_does(text: str, requirements: list[str]
 
 
 def test_the_first_line_of_a_continued_one_is_its_place() -> None:
-    assert asked("# one\nsix \\\n==1.17\nwrapt") == [("six==1.17", "requirements.txt:2"), ("wrapt", "requirements.txt:4")]
+    assert asked("# one\nsix \\\n==1.17\nwrapt") == [
+        ("six==1.17", "requirements.txt:2"),
+        ("wrapt", "requirements.txt:4"),
+    ]
 
 
 def test_hashes_are_kept_with_their_package() -> None:
@@ -181,7 +184,10 @@ def test_size_lines_depth_and_text_have_limits() -> None:
     assert "is not UTF-8 text: byte 4" in refused(b"six\n\xff\xfe")
     deep = {f"{n}.txt": f"-r {n + 1}.txt" for n in range(MOST_DEPTH + 5)}
     assert "one too many" in read(deep, "0.txt").problems[0]
-    many = {"requirements.txt": "".join(f"-r {n}.txt\n" for n in range(20)), **{f"{n}.txt": "#\n" * 400 for n in range(20)}}
+    many = {
+        "requirements.txt": "".join(f"-r {n}.txt\n" for n in range(20)),
+        **{f"{n}.txt": "#\n" * 400 for n in range(20)},
+    }
     assert "5,000 lines in all" in read(many).problems[0]
 
 

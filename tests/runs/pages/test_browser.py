@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import zipfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -321,3 +322,22 @@ def test_the_browser_ignores_what_the_server_ignores(script):
         rules = IgnoreRules(lines)
         server = [path for path in paths if rules.ignores_file(path)]
         assert script("ignore", call, [list(ALWAYS_IGNORED), lines, paths]) == server, lines
+
+
+def test_what_the_received_source_hides_is_said_and_its_text_files_are_offered(enter, tmp_path):
+    archive = tmp_path / "source.zip"
+    with zipfile.ZipFile(archive, "w") as files:
+        for name, text in {"train.py": "", "horovod.py": "", "requirements.txt": "six\n-e .\n"}.items():
+            files.writestr(name, text)
+    page = enter("/runs/new")
+    page.locator("#id_archive").set_input_files(archive)
+    expect(page.locator("#advice")).to_contain_text("horovod.py hides the library horovod")
+    expect(page.locator("#requirements option")).to_have_count(1)
+    page.locator("#id_pip_requirements_file").press_sequentially("requirements.txt")
+    expect(page.locator("#id_pip_requirements_file_error")).to_contain_text("requirements.txt:2 asks for")
+    expect(page.locator("#id_pip_requirements_file")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("[data-summary=pip_requirements_file]")).to_have_text("requirements.txt")
+    page.locator("#id_pip_requirements_file").fill("")
+    expect(page.locator("#id_pip_requirements_file_error .field-error")).to_have_count(0)
+    page.locator("#id_legacy_keras").check()
+    expect(page.locator("#advice")).to_contain_text("Legacy Keras: tf_keras")

@@ -8,16 +8,17 @@ from django.utils import timezone
 
 from compute.errors import LaunchRefused
 from compute.models import Lease
-from compute.plan import Liveness, TaskStatus
+from compute.plan import GPU_NOT_SEEN_CODE, Liveness, TaskStatus
 from runs.environments.build import environment_lock
 from runs.models import Artifact, Run, Stream, Task
 from runs.pipeline import advance, watch_runs
+from runs.pipeline.launch import end_of, task_plan
 from runs.pipeline.watch import AGAIN_AT_ONCE
 from runs.services import run_cancel
 from runs.spec import RunSpec
 from runs.states import ArtifactPlace, EndReason, EnvironmentState, RunState, TaskState
 from runs.stores.logs import log_read, log_size
-from tests.factories import make_run, make_target
+from tests.factories import make_run, make_target, make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +87,33 @@ def test_the_end_of_the_script_becomes_the_runs_reason_in_words(running, backend
     after = fresh(running)
     assert (after.state, after.end_reason) == (RunState.FAILED, reason)
     assert words in after.end_message
+
+
+def test_a_task_that_saw_no_gpu_fails_for_that_reason_only_where_it_had_one(running, backend):
+    task = task_of(running)
+    Task.objects.filter(pk=task.pk).update(state="exited", exit_code=GPU_NOT_SEEN_CODE, is_drained=True)
+    assert end_of([task_of(running)])[0] == EndReason.SCRIPT_FAILED
+    Task.objects.filter(pk=task.pk).update(slots=[{"kind": "gpu", "gpu": 0}])
+    backend.end(task.key, code=GPU_NOT_SEEN_CODE)
+    advance(running.pk)
+    after = fresh(running)
+    assert (after.state, after.end_reason) == (RunState.FAILED, EndReason.GPU_NOT_SEEN)
+    assert "TensorFlow sees no GPU on node, so the script was not started" in after.end_message
+
+
+@pytest.mark.parametrize("use_gpu", [True, False])
+def test_a_run_on_a_gpu_is_looked_for_one_before_its_script(run, use_gpu):
+    run.spec_json |= {"use_gpu": use_gpu}
+    assert task_plan(run, make_task(run)).gpu_probe is use_gpu
+
+
+def test_legacy_keras_reaches_the_script_as_its_variable(run):
+    run.spec_json |= {"legacy_keras": True}
+    task = make_task(run)
+    run.lock = "tensorflow-cpu==2.21.0\ntf-keras==2.21.0\n"
+    assert task_plan(run, task).environ["TF_USE_LEGACY_KERAS"] == "1"
+    run.lock = "tensorflow-cpu==2.15.1\n"
+    assert "TF_USE_LEGACY_KERAS" not in task_plan(run, task).environ
 
 
 def test_cancelling_a_running_run_stops_its_task_and_frees_the_slot(running, backend):
