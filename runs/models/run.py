@@ -4,7 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.urls import reverse
 
-from compute.plan import Handle
+from compute.plan import GPU_NOT_SEEN_CODE, Handle
 from runs.models.code import Snapshot
 from runs.models.environment import Environment
 from runs.spec import RunSpec
@@ -150,6 +150,11 @@ class Task(models.Model):
     def key(self) -> str:
         """The name of this task on its backend, for ever."""
         return f"task-{self.pk}"
+
+    @property
+    def saw_no_gpu(self) -> bool:
+        """Whether TensorFlow saw none of the GPUs that the task had, for which reason its script was not started."""
+        return self.exit_code == GPU_NOT_SEEN_CODE and any("gpu" in slot for slot in self.slots)
 
     @property
     def backend_handle(self) -> Handle:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from compute.errors import LaunchRefused
-from compute.plan import GPU_NOT_SEEN_CODE, LaunchPlan, TaskPlan
+from compute.plan import LaunchPlan, TaskPlan
 from compute.registry import backend_of
 from runs.environments import environment_ref, keras_variables
 from runs.errors import UserError
@@ -159,7 +159,7 @@ def _failure(task: Task) -> tuple[EndReason, str]:
         return EndReason.OUT_OF_MEMORY, f"{who} was killed because {task.node_name} ran out of memory."
     if task.exit_signal is not None:
         return EndReason.KILLED, f"{who} was killed by signal {task.exit_signal} ({_signal_name(task.exit_signal)})."
-    if task.exit_code == GPU_NOT_SEEN_CODE and any("gpu" in slot for slot in task.slots):
+    if task.saw_no_gpu:
         return EndReason.GPU_NOT_SEEN, (
             f"TensorFlow sees no GPU on {task.node_name}, so the script was not started rather than train on the CPU. "
             "The log has what was looked at."

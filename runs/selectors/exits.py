@@ -40,6 +40,8 @@ def exit_words(task: Task) -> str:
     """How ``task`` ended, as one sentence; empty while nothing is known."""
     if task.out_of_memory:
         return "The kernel ended it because memory ran out."
+    if task.saw_no_gpu:
+        return "The script was not started: TensorFlow sees no GPU."
     if task.exit_signal is not None:
         return signal_words(task.exit_signal)
     if task.exit_code is not None:

@@ -66,7 +66,7 @@ def failure_of(run: Run) -> Failure | None:
         title=EndReason(run.end_reason).label,
         message=run.end_message,
         task=task,
-        exit_words=exit_words(task) if task and run.end_reason != EndReason.GPU_NOT_SEEN else "",
+        exit_words=exit_words(task) if task else "",
         stream=stream,
         first_line=page.first_line if page else 0,
         text="\n".join(plain(line) for line in lines),

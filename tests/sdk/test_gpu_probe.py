@@ -62,6 +62,7 @@ def test_without_a_gpu_the_script_is_not_started_and_the_log_says_what_was_seen(
     assert "(CUDA_VISIBLE_DEVICES): 0\n" in text
     assert text.endswith("TensorFlow: version 2.99.0, built for CUDA 12.5 and cuDNN 9, lists no GPU.\n")
     assert "tensorflow talks while it is imported" in text
+    assert "The script was not started: TensorFlow sees no GPU." in task.words()
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_a_file_of_the_source_does_not_answer_for_tensorflow(probed: Make) -> No
     assert b"wrong one" not in task.output()
 
 
-def test_real_tensorflow_without_a_gpu_is_found_out(make_task: Make, training_python: Path) -> None:
-    environ = {"CUDA_VISIBLE_DEVICES": "", "HOME": "/nonexistent"}
+def test_real_tensorflow_without_a_gpu_is_found_out(make_task: Make, training_python: Path, tmp_path: Path) -> None:
+    environ = {"CUDA_VISIBLE_DEVICES": "", "HOME": str(tmp_path)}
     task = make_task(SCRIPT, argv=[str(training_python), "train.py"], environ=environ, gpu_probe=True)
     assert task.run(within_s=90)["code"] == GPU_NOT_SEEN_CODE
     text = task.output().decode()

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+from trainhouse.gpu_probe import GPU_NOT_SEEN
 from trainhouse.harness.files import json_read, json_write_reserved
 from trainhouse.harness.locks import lock_held
 from trainhouse.harness.oom import oom_kills
@@ -33,7 +34,7 @@ def watch(task, words):
     record = json_read(task.path("exit.json"))
     if record is None:
         record = _lost(task, words, kills_before)
-    words.say(_sentence(record))
+    words.say(_sentence(task, record))
     shipper.outputs_are(outputs.final())
     shipper.exit_is(record)
     shipper.close()
@@ -105,10 +106,12 @@ def _lost(task, words, kills_before):
     return record
 
 
-def _sentence(record):
+def _sentence(task, record):
     if record.get("lost"):
         return "How the script ended is not known."
     if record.get("signal"):
         by = "for want of memory" if record.get("out_of_memory") else "by signal {}".format(record["signal"])
         return "The script was ended {}.".format(by)
+    if task.gpu_probe and record.get("code") == GPU_NOT_SEEN:
+        return "The script was not started: TensorFlow sees no GPU."
     return "The script has ended with exit code {}.".format(record.get("code"))

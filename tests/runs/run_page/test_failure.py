@@ -170,3 +170,12 @@ def test_the_snapshots_files_are_known_to_the_hints(owner: User):
     failure = failure_of(run)
     assert failure is not None
     assert "data/train.csv" in failure.hints[0]
+
+
+def test_a_run_whose_tensorflow_saw_no_gpu_says_so_and_what_to_do(page: Client, owner: User):
+    run = failed_run(owner, EndReason.GPU_NOT_SEEN, end_message="TensorFlow sees no GPU on node.")
+    make_task(run, state=TaskState.EXITED, exit_code=113, slots=[{"kind": "gpu", "gpu": 0}])
+    words = page.get(reverse("run", args=[run.pk])).content.decode()
+    assert "The script was not started: TensorFlow sees no GPU." in words
+    assert "untick the GPU in a clone" in words
+    assert "chosen by the script itself" not in words
