@@ -1,5 +1,6 @@
 """What differs between the packages of two locks. Pure."""
 
+import re
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -39,6 +40,6 @@ def difference(before: str, after: str) -> list[Change]:
 
 
 def lock_versions(lock: str) -> dict[str, str]:
-    """The packages of a lock with their versions."""
-    pairs = (line.partition("==") for line in lock_packages(lock))
-    return {name: version for name, _, version in pairs if version}
+    """The packages of a lock with their versions; with its address in place of one that came from there."""
+    pairs = (re.split("==| @ ", line, maxsplit=1) for line in lock_packages(lock))
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}

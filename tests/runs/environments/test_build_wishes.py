@@ -7,6 +7,7 @@ from collections.abc import Callable
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
 from runs.environments import environment_build, environment_request
+from runs.environments.difference import lock_versions
 from runs.environments.lock import lock_packages
 from runs.models import Environment
 from runs.spec import RunSpec
@@ -61,6 +62,7 @@ def test_a_package_by_address_is_locked_with_its_hash(index: Index, order: Order
     built = environment_build(order(f"leaf @ {address}").pk)
     assert built.state == EnvironmentState.READY, built.error
     assert lock_packages(built.lock) == [f"leaf @ {address}"]
+    assert lock_versions(built.lock) == {"leaf": address}
     assert sha256(index, "leaf-1.0-py3-none-any.whl") in built.lock
 
 
