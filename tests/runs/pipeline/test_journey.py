@@ -102,12 +102,14 @@ def test_a_task_that_saw_no_gpu_fails_for_that_reason_only_where_it_had_one(runn
 
 
 @pytest.mark.parametrize("use_gpu", [True, False])
-def test_a_run_on_a_gpu_is_looked_for_one_before_its_script(run, use_gpu):
+def test_on_a_gpu_tensorflow_is_asked_before_the_script(run, environment, use_gpu):
+    run.environment = environment
     run.spec_json |= {"use_gpu": use_gpu}
     assert task_plan(run, make_task(run)).gpu_probe is use_gpu
 
 
-def test_legacy_keras_reaches_the_script_as_its_variable(run):
+def test_legacy_keras_reaches_the_script_as_its_variable(run, environment):
+    run.environment = environment
     run.spec_json |= {"legacy_keras": True}
     task = make_task(run)
     run.lock = "tensorflow-cpu==2.21.0\ntf-keras==2.21.0\n"
