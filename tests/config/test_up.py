@@ -65,7 +65,7 @@ class Up:
         """The process of each part that runs now, by name."""
         found = {}
         for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+            with suppress(psutil.NoSuchProcess, FileNotFoundError):  # it may end while it is looked at
                 if child.status() != psutil.STATUS_ZOMBIE:
                     found[part_name(child)] = child.pid
         return found
