@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")
 
 
-def wait_for(look: Callable[[], Found | None], *, timeout_s: float, what: str, every_s: float = 0.05) -> Found:
+def wait_for(
+    look: Callable[[], Found | None], *, timeout_s: float, what: str | Callable[[], str], every_s: float = 0.05
+) -> Found:
     """What ``look`` returns as soon as it is true; fails with ``what`` when that takes longer than ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -78,9 +80,12 @@ class House:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        wait_for(
-            self._answers, timeout_s=timeout_s, what=lambda: f"an answer at {self.url}; its log:\n{self.log_tail()}"
-        )
+        what = f"an answer at {self.url}"
+        try:
+            wait_for(self._answers, timeout_s=timeout_s, what=lambda: f"{what}; its log:\n{self.log_tail()}")
+        except BaseException:
+            self.process.kill()  # its children end with it
+            raise
 
     def stop(self, *, timeout_s: float = 30.0) -> int:
         """Ends it as Ctrl-C does, and returns the exit code."""
