@@ -205,4 +205,5 @@ def _tidied(run: Run, attempt: Attempt, backend: ComputeBackend) -> bool:
 
 
 def _last_word(run: Run) -> str:
-    return f"{RunState(FINAL_STATE[run.end_reason]).label}: {run.end_message}"
+    """Why it ended was said when it began to."""
+    return f"The run is {RunState(FINAL_STATE[run.end_reason]).label.lower()}."
