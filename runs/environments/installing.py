@@ -1,0 +1,32 @@
+"""From the lock to the files of an environment: downloaded, unpacked, compiled to bytecode."""
+
+from pathlib import Path
+
+from runs.environments.lock import lock_packages
+from runs.environments.progress import Downloads
+from runs.environments.toolbox import uv_cache
+from runs.environments.workshop import Workshop
+
+
+def venv_create(workshop: Workshop, python: Path) -> None:
+    """An empty virtual environment of ``python`` at the build's place."""
+    workshop.progress.say("create", "Creating the environment")
+    workshop.uv(["venv", "--quiet", "--python", str(python), str(workshop.path)], what="Creating the environment")
+
+
+def packages_install(workshop: Workshop, lock: str) -> None:
+    """Everything of ``lock``, and nothing else. Raises EnvironmentFailed with the package named."""
+    packages = len(lock_packages(lock))
+    workshop.progress.say("download", f"Fetching {packages} packages")
+    locked = workshop.hand_over("requirements.txt", lock)
+    with Downloads(progress=workshop.progress, cache=uv_cache(), packages=packages) as downloads:
+
+        def each_line(line: str) -> bool:
+            downloads.line(line)
+            return True
+
+        workshop.uv(
+            ["pip", "sync", "--python", str(workshop.python), "--require-hashes", "--compile-bytecode", locked],
+            what="Installing the packages",
+            each_line=each_line,
+        )

@@ -1,0 +1,66 @@
+"""The steps of a build, in their order: Python, resolve, create, install, seal, mark.
+
+Every command runs with a build's rights. The environment is built at its final path, since virtual environments do not
+relocate; what counts is the mark, which the server writes last.
+"""
+
+import time
+from typing import Any
+
+from runs.environments.installing import packages_install, venv_create
+from runs.environments.interpreters import interpreter_same
+from runs.environments.realised import mark_remove, mark_write, size_on_disk
+from runs.environments.resolving import packages_resolve
+from runs.environments.workshop import Workshop
+
+REMOVE_WITHIN_S = 10.0
+
+
+def realise(workshop: Workshop) -> dict[str, Any]:
+    """Builds, seals and marks the environment; returns the mark. Raises EnvironmentFailed with the reason, and OSError
+    for the disk's own."""
+    spec = workshop.spec
+    workshop.progress.say("resolve", "Resolving the packages")
+    interpreter = interpreter_same(workshop.backend, spec["python"])
+    _remove_earlier(workshop)
+    workshop.say(f"Python {interpreter.version} at {interpreter.path}")
+    _introduce(workshop)
+    lock = packages_resolve(workshop, interpreter.path)
+    venv_create(workshop, interpreter.path)
+    packages_install(workshop, lock)
+    workshop.progress.say("seal", "Closing the environment to writers")
+    workshop.backend.seal(workshop.path)
+    mark = {
+        "digest": workshop.environment.digest,
+        "python": interpreter.version,
+        "size_bytes": size_on_disk(workshop.path),
+        "lock": lock,
+    }
+    mark_write(workshop.path, mark)
+    return mark
+
+
+def _introduce(workshop: Workshop) -> None:
+    framework = workshop.spec["framework"]
+    if framework["pinned_by"] == "user":
+        workshop.say(f"TensorFlow as pinned by the run: {', '.join(framework['requirements'])}")
+    for name in workshop.spec["added"]:
+        workshop.say(f"Added by the platform: {name}")
+
+
+def _remove_earlier(workshop: Workshop) -> None:
+    """Removes what an earlier build left at this path, sealed or not."""
+    if not workshop.path.exists():
+        return
+    workshop.say("Removing what an earlier build left")
+    mark_remove(workshop.path)
+    give_up_at = time.monotonic() + REMOVE_WITHIN_S
+    while True:
+        try:
+            workshop.backend.unseal_and_remove(workshop.path)
+            return
+        except OSError:
+            # The commands of a builder that was killed die a moment after it, and may still be writing.
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.2)

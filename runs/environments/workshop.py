@@ -1,0 +1,94 @@
+"""What the steps of one build work with: the row, the place, the rights, the log, the progress."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from compute.backends.base import ComputeBackend
+from compute.registry import backend_of
+from runs.dispatch import BUILD_TIMEOUT_S
+from runs.environments.failures import failure_sentence
+from runs.environments.output import BuildOutput
+from runs.environments.progress import Progress
+from runs.environments.toolbox import build_environ, uv_program
+from runs.errors import EnvironmentFailed
+from runs.models import Environment
+
+#: A build ends before its job would be ended, so that it can say why.
+DEADLINE_S = BUILD_TIMEOUT_S - 120.0
+
+
+class Workshop:
+    """One build's tools, to be used under the environment's lock. ``close`` gives back what was handed over."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.spec: dict[str, Any] = environment.spec
+        self.backend: ComputeBackend = backend_of(environment.target)
+        self.path: Path = self.backend.environment_root() / environment.digest
+        self.environ = build_environ(os.environ)
+        self.output = BuildOutput(environment, environ=os.environ)
+        self.progress = Progress(environment)
+        self._ends_at = time.monotonic() + DEADLINE_S
+
+    @property
+    def python(self) -> Path:
+        """The environment's own interpreter, there once the environment is created."""
+        return self.path / "bin" / "python"
+
+    @property
+    def handed_over(self) -> Path:
+        """The folder of what this build may read and not change."""
+        folder: Path = settings.DATA_DIR / "tools" / "builds" / self.environment.digest
+        return folder
+
+    def say(self, sentence: str) -> None:
+        """Writes a line of the platform's own into the build's log."""
+        self.output.say(sentence)
+
+    def uv(self, words: list[str], *, what: str, each_line: Callable[[str], bool] = lambda line: True) -> None:
+        """Runs uv with these words, as ``command`` does."""
+        self.command([str(uv_program()), *words], what=what, each_line=each_line)
+
+    def command(
+        self,
+        argv: list[str],
+        *,
+        what: str,
+        each_line: Callable[[str], bool] = lambda line: True,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        """Runs a command with a build's rights; its output goes to the log, but for the lines that ``each_line`` keeps
+        back. ``environ`` comes on top of the build's variables. Raises EnvironmentFailed with the reason when it fails
+        or the build's time is over; ``what`` names its purpose, such as "Installing the packages"."""
+        output = self.output.reader(each_line=each_line)
+        command = self.backend.build_command(argv, environ={**self.environ, **(environ or {})})
+        try:
+            code = command.run(output=output.write, timeout_s=max(1.0, self._ends_at - time.monotonic()))
+        except TimeoutError as error:
+            raise EnvironmentFailed(f"{what} took too long: a build may take {DEADLINE_S / 60:.0f} minutes.") from error
+        finally:
+            output.finish()
+        if code != 0:
+            raise EnvironmentFailed(failure_sentence(output.tail, what=what, code=code))
+
+    def hand_over(self, name: str, content: str | bytes) -> str:
+        """The path of a file that builds can read and cannot change; the server never writes below a folder of
+        theirs."""
+        for folder in (self.handed_over.parent, self.handed_over):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # whatever the server's umask is
+        path = self.handed_over / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.chmod(0o644)
+        return str(path)
+
+    def close(self) -> None:
+        """Removes what was handed over and closes the log. Idempotent."""
+        shutil.rmtree(self.handed_over, ignore_errors=True)
+        self.output.close()
