@@ -61,6 +61,13 @@ class EndReason(TextChoices):
     PLATFORM_ERROR = "platform_error", "The platform made a mistake"
 
 
+class Again(TextChoices):
+    """How a run repeats another one: the same source, script and parameters in any case."""
+
+    EXACTLY = "exactly", "Exactly the same packages"
+    UPDATED = "updated", "Updated packages"
+
+
 FINAL_STATE: dict[str, str] = {
     EndReason.SUCCEEDED: RunState.COMPLETED,
     EndReason.SCRIPT_FAILED: RunState.FAILED,

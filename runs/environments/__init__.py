@@ -1,12 +1,14 @@
 """The packages of a run: from its spec to a virtual environment that is built once and shared.
 
 ``wishes`` and ``requirements`` read what is asked for, ``catalogue`` and ``packages`` say what is installed,
-``interpreters`` on which Python, ``request`` makes it one row by content. ``build`` brings that to READY or FAILED by
-the steps of ``realise``, ``realised`` looks at what is on the disk, ``removal`` takes it from there again. ``export``
-writes it down for other tools; ``advice`` and ``shadows`` say what a person should know before.
+``interpreters`` on which Python, ``request`` makes it one row by content, ``again`` by the lock of an earlier run.
+``build`` brings that to READY or FAILED by the steps of ``realise``, ``realised`` looks at what is on the disk,
+``removal`` takes it from there again. ``export`` writes it down for other tools; ``advice`` and ``shadows`` say what
+a person should know before.
 """
 
 from runs.environments.advice import advice_before, advice_on
+from runs.environments.again import environment_lock_problem, environment_request_locked, python_differs
 from runs.environments.build import environment_build, environment_is_being_built
 from runs.environments.catalogue import default_version, versions
 from runs.environments.keras import keras_variables
@@ -26,11 +28,14 @@ __all__ = [
     "environment_evict",
     "environment_is_being_built",
     "environment_is_intact",
+    "environment_lock_problem",
     "environment_ref",
     "environment_request",
+    "environment_request_locked",
     "environments_bytes",
     "keras_variables",
     "leftovers_remove",
+    "python_differs",
     "runs_unfinished",
     "shadow_warnings",
     "versions",

@@ -27,6 +27,9 @@ PLACES = (
 )
 PROBE_TIMEOUT_S = 30.0
 
+#: What two Pythons of a minor version have to share for the same wheels to fit both.
+_SAME_PACKAGES = ("implementation", "soabi", "machine", "system")
+
 _NAME = re.compile(r"python3\.(\d+)")
 _PROBE = (
     "import json, os, platform, sys, sysconfig\n"
@@ -95,6 +98,23 @@ def interpreter_same(backend: ComputeBackend, identity: dict[str, str]) -> Inter
     raise EnvironmentFailed(
         f"Python {identity['version']}, which this environment stands on, is not on the machine any more. "
         "Submit the run again: it takes the Python that is there now."
+    )
+
+
+def interpreter_again(backend: ComputeBackend, identity: dict[str, str]) -> Interpreter:
+    """The usable Python with this identity or, when it is gone, the first whose compiled packages are the same: the
+    same minor version, ABI and machine. Raises EnvironmentFailed when there is none."""
+    minor = ".".join(identity["version"].split(".")[:2])
+    found = [probed for path, _ in _candidates([minor]) if (probed := _probe(backend, path)) is not None]
+    same = [each for each in found if each.identity == identity]
+    near = [each for each in found if all(each.identity[key] == identity[key] for key in _SAME_PACKAGES)]
+    for interpreter in [*same, *near]:
+        if interpreter.minor == minor:
+            return interpreter
+    raise EnvironmentFailed(
+        f"The lock was made on Python {identity['version']}, and no Python {minor} for {identity['machine']} is on the "
+        f"machine any more. Install one for everybody, for example Debian's package python{minor}, or run again with "
+        "updated packages, which takes the Python that is there now."
     )
 
 

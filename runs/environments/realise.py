@@ -20,12 +20,12 @@ def realise(workshop: Workshop) -> dict[str, Any]:
     """Builds, seals and marks the environment; returns the mark. Raises EnvironmentFailed with the reason, and OSError
     for the disk's own."""
     spec = workshop.spec
-    workshop.progress.say("resolve", "Resolving the packages")
+    workshop.progress.say("resolve", "Reading the lock" if workshop.lock else "Resolving the packages")
     interpreter = interpreter_same(workshop.backend, spec["python"])
     _remove_earlier(workshop)
     workshop.say(f"Python {interpreter.version} at {interpreter.path}")
     _introduce(workshop)
-    lock = packages_resolve(workshop, interpreter.path)
+    lock = workshop.lock or packages_resolve(workshop, interpreter.path)
     venv_create(workshop, interpreter.path)
     packages_install(workshop, lock)
     workshop.progress.say("seal", "Closing the environment to writers")
@@ -41,6 +41,8 @@ def realise(workshop: Workshop) -> dict[str, Any]:
 
 
 def _introduce(workshop: Workshop) -> None:
+    if workshop.lock:
+        workshop.say("Installing exactly what is locked; nothing is resolved")
     framework = workshop.spec["framework"]
     if framework["pinned_by"] == "user":
         workshop.say(f"TensorFlow as pinned by the run: {', '.join(framework['requirements'])}")

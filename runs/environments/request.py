@@ -34,7 +34,11 @@ def environment_request(
     May block for some seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no
     package line fits.
     """
-    canonical = environment_spec(spec, backend, read)
+    return environment_order(environment_spec(spec, backend, read), target)
+
+
+def environment_order(canonical: dict[str, Any], target: ComputeTarget) -> Environment:
+    """The row of this description on ``target``, ordered unless it is there, as ``environment_request`` does."""
     environment, made = Environment.objects.get_or_create(
         target=target,
         digest=spec_digest(canonical),

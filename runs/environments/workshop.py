@@ -13,6 +13,7 @@ from compute.backends.base import ComputeBackend
 from compute.registry import backend_of
 from runs.dispatch import BUILD_TIMEOUT_S
 from runs.environments.failures import failure_sentence
+from runs.environments.lock_failures import lock_failure_sentence
 from runs.environments.output import BuildOutput
 from runs.environments.progress import Progress
 from runs.environments.toolbox import build_environ, uv_program
@@ -35,6 +36,12 @@ class Workshop:
         self.output = BuildOutput(environment, environ=os.environ)
         self.progress = Progress(environment)
         self._ends_at = time.monotonic() + DEADLINE_S
+
+    @property
+    def lock(self) -> str:
+        """The lock that this build has to reproduce; empty: the packages are resolved. What was built once is built
+        again as it was, and an environment may be ordered by its lock in the first place."""
+        return self.spec.get("lock") or self.environment.lock
 
     @property
     def python(self) -> Path:
@@ -75,7 +82,8 @@ class Workshop:
         finally:
             output.finish()
         if code != 0:
-            raise EnvironmentFailed(failure_sentence(output.tail, what=what, code=code))
+            missing = lock_failure_sentence(output.tail) if self.lock else ""
+            raise EnvironmentFailed(missing or failure_sentence(output.tail, what=what, code=code))
 
     def hand_over(self, name: str, content: str | bytes) -> str:
         """The path of a file that builds can read and cannot change; the server never writes below a folder of

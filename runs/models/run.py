@@ -8,7 +8,7 @@ from compute.plan import GPU_NOT_SEEN_CODE, Handle
 from runs.models.code import Snapshot
 from runs.models.environment import Environment
 from runs.spec import RunSpec
-from runs.states import ACTIVE, FINAL, EndReason, RunState, TaskState
+from runs.states import ACTIVE, FINAL, Again, EndReason, RunState, TaskState
 
 
 class Experiment(models.Model):
@@ -43,6 +43,12 @@ class Run(models.Model):
     target = models.ForeignKey("compute.ComputeTarget", on_delete=models.PROTECT, related_name="runs")
     environment = models.ForeignKey(Environment, null=True, on_delete=models.SET_NULL, related_name="runs")
     lock = models.TextField(blank=True, help_text="The packages as they were installed for this run.")
+    environment_spec = models.JSONField(
+        null=True, help_text="What decided the environment; kept here because the environment may be deleted."
+    )
+    again = models.CharField(
+        max_length=10, blank=True, choices=Again.choices, help_text="How the packages of cloned_from are taken over."
+    )
     cloned_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="clones")
     submission_key = models.CharField(max_length=64, unique=True)
 

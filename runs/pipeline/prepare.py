@@ -5,12 +5,18 @@ from django.db import IntegrityError
 
 from compute.registry import backend_of
 from runs.dispatch import enqueue_build
-from runs.environments import environment_is_being_built, environment_is_intact, environment_request
+from runs.environments import (
+    environment_is_being_built,
+    environment_is_intact,
+    environment_request,
+    environment_request_locked,
+    python_differs,
+)
 from runs.errors import EnvironmentFailed
 from runs.lifecycle import run_transition
-from runs.models import Run
+from runs.models import Environment, Run
 from runs.snapshots import snapshot_reader
-from runs.states import EndReason, EnvironmentState, RunState
+from runs.states import Again, EndReason, EnvironmentState, RunState
 
 LOOK_AGAIN_S = 5.0
 SOON_S = 0.2
@@ -19,18 +25,22 @@ SOON_S = 0.2
 def step_submitted(run: Run) -> float | None:
     """Finds or orders the environment."""
     try:
-        environment = environment_request(run.spec, run.target, backend_of(run.target), snapshot_reader(run.snapshot))
+        environment = _environment_of(run)
     except EnvironmentFailed as error:
         _environment_failed(run, str(error))
         return None
     ready = environment.state == EnvironmentState.READY
+    sentences = ["The environment is ready." if ready else "The environment is being prepared."]
+    if run.again == Again.EXACTLY and (other := python_differs(environment.spec, run.environment_spec or {})):
+        sentences.append(other)
     try:
         run_transition(
             run,
             to=RunState.PREPARING,
-            message="The environment is ready." if ready else "The environment is being prepared.",
+            message=" ".join(sentences),
             deadline_s=settings.ENV.preparing_deadline_s,
             environment=environment,
+            environment_spec=run.environment_spec or environment.spec,
         )
     except IntegrityError:
         return SOON_S  # it was deleted just now; the next look orders it anew
@@ -52,6 +62,13 @@ def step_preparing(run: Run) -> float | None:
     if not environment_is_being_built(environment):
         enqueue_build(environment.pk)
     return LOOK_AGAIN_S
+
+
+def _environment_of(run: Run) -> Environment:
+    backend = backend_of(run.target)
+    if run.again == Again.EXACTLY and run.environment_spec is not None:
+        return environment_request_locked(run.environment_spec, run.lock, run.target, backend)
+    return environment_request(run.spec, run.target, backend, snapshot_reader(run.snapshot))
 
 
 def _environment_failed(run: Run, message: str) -> None:

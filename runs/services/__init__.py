@@ -1,14 +1,18 @@
-"""What people do: submit and cancel runs, order environments anew."""
+"""What people do: submit runs, run them again, cancel them; order environments anew."""
 
+from runs.services.again import exactly_problem, run_again, secrets_to_ask
 from runs.services.cancel import run_cancel
 from runs.services.environments import environment_rebuild
 from runs.services.submit import package_problems, run_submit, submission_advice, submission_problems
 
 __all__ = [
     "environment_rebuild",
+    "exactly_problem",
     "package_problems",
+    "run_again",
     "run_cancel",
     "run_submit",
+    "secrets_to_ask",
     "submission_advice",
     "submission_problems",
 ]

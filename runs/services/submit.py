@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import transaction
-from django.utils import timezone
 
-from compute.masking import is_secret_name
 from compute.models import ComputeTarget
 from compute.registry import backend_of, target_gpus_per_node
-from runs.dispatch import enqueue_advance
 from runs.environments import advice_before, shadow_warnings, versions, wishes_of
 from runs.errors import SpecProblems
-from runs.lifecycle import event_add
-from runs.models import Experiment, Run, Snapshot
+from runs.models import Run, Snapshot
 from runs.permissions import targets_for
-from runs.sealing import seal
+from runs.services.store import clean_tags, run_store, run_stored
 from runs.snapshots import snapshot_paths, snapshot_reader
 from runs.spec import (
     Problem,
@@ -30,7 +24,6 @@ from runs.spec import (
     path_inside,
     problems,
 )
-from runs.states import RunState
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -108,48 +101,27 @@ def run_submit(
     Values of secret-looking variables are stored encrypted and appear masked in the run's spec.
     Raises SpecProblems with every problem at once.
     """
-    key = f"{owner.pk}:{submission_key}"
-    earlier = Run.objects.filter(submission_key=key).first()
+    earlier = run_stored(owner, submission_key)
     if earlier is not None:
         return earlier
-    tags = _clean_tags(tags)
+    tags = clean_tags(tags)
     found = submission_problems(
         spec, user=owner, snapshot=snapshot, experiment_name=experiment_name, name=name, tags=tags, notes=notes
     )
     if found:
         raise SpecProblems(found)
-    variables = spec.environment_variables
-    secrets = {variable: value for variable, value in variables.items() if is_secret_name(variable)}
-    with transaction.atomic():
-        # The row's lock makes the posts of one form take turns; a run that came of another is not numbered again.
-        experiment, _ = Experiment.objects.select_for_update().get_or_create(
-            owner=owner, name=unicodedata.normalize("NFC", experiment_name)
-        )
-        now = timezone.now()
-        run, created = Run.objects.get_or_create(
-            submission_key=key,
-            defaults={
-                "experiment": experiment,
-                "number": experiment.run_counter + 1,
-                "owner": owner,
-                "name": name.strip(),
-                "tags": tags,
-                "notes": notes,
-                "spec_json": spec.masked().to_json(),
-                "sealed_variables": seal(secrets),
-                "snapshot": snapshot,
-                "target": ComputeTarget.objects.get(name=spec.compute_target),
-                "cloned_from": cloned_from,
-                "state": RunState.SUBMITTED,
-                "state_since": now,
-                "due_at": now,
-            },
-        )
-        if created:
-            Experiment.objects.filter(pk=experiment.pk).update(run_counter=run.number)
-            event_add(run, kind=RunState.SUBMITTED, message="The run was submitted.", actor=owner)
-            enqueue_advance(run.pk)
-    return run
+    return run_store(
+        owner=owner,
+        spec=spec,
+        experiment_name=experiment_name,
+        submission_key=submission_key,
+        message="The run was submitted.",
+        name=name.strip(),
+        tags=tags,
+        notes=notes,
+        snapshot=snapshot,
+        cloned_from=cloned_from,
+    )
 
 
 def _facts(target: ComputeTarget) -> TargetFacts:
@@ -177,8 +149,3 @@ def _words(name: str, tags: Iterable[str], notes: str) -> list[Problem]:
         message = f"The notes have {len(notes):,} characters; they may have {NOTES_LENGTH:,}."
         found.append(Problem(field="notes", message=message))
     return found
-
-
-def _clean_tags(tags: Iterable[str]) -> list[str]:
-    """The tags without blanks and repeats, in their order."""
-    return list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))

@@ -19,7 +19,15 @@ def run_list(request: PageRequest) -> HttpResponse:
     runs = (
         runs_visible_to(request.user)
         .select_related("experiment", "target", "owner")
-        .defer("spec_json", "lock", "notes", "launch_request", "target__config", "experiment__description")
+        .defer(
+            "spec_json",
+            "lock",
+            "environment_spec",
+            "notes",
+            "launch_request",
+            "target__config",
+            "experiment__description",
+        )
     )
     filters = RunFilter(request.GET, queryset=runs, user=request.user)
     table = RunTable(filters.qs, exclude=() if request.user.is_staff else ("owner",))
