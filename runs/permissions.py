@@ -38,11 +38,12 @@ def runs_visible_to(user: User) -> QuerySet[Run]:
 
 
 def environments_visible_to(user: User) -> QuerySet[Environment]:
-    """The environments that ``user`` may see: those of the runs that ``user`` may see, and administrators all."""
+    """The environments that ``user`` may see: those of the runs that ``user`` may see, with all their revisions, and
+    administrators all."""
     environments = Environment.objects.all()
     if is_administrator(user):
         return environments
-    return environments.filter(pk__in=Run.objects.filter(owner=user).values("environment"))
+    return environments.filter(wishes__in=Run.objects.filter(owner=user).values("environment__wishes"))
 
 
 def may_use_target(user: User, target: ComputeTarget) -> bool:

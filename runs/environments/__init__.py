@@ -1,7 +1,7 @@
 """The packages of a run: from its spec to a virtual environment that is built once and shared.
 
 ``wishes`` and ``requirements`` read what is asked for, ``catalogue`` and ``packages`` say what is installed,
-``interpreters`` on which Python, ``request`` makes it one row by content, ``again`` by the lock of an earlier run.
+``interpreters`` on which Python, ``request`` makes it one row by content, ``again`` by the lock of an earlier run, ``revisions`` resolved anew.
 ``build`` brings that to READY or FAILED by the steps of ``realise``, ``realised`` looks at what is on the disk,
 ``removal`` takes it from there again. ``export`` writes it down for other tools; ``advice`` and ``shadows`` say what
 a person should know before.
@@ -14,7 +14,8 @@ from runs.environments.catalogue import default_version, versions
 from runs.environments.keras import keras_variables
 from runs.environments.realised import environment_is_intact, environment_ref
 from runs.environments.removal import environment_delete, environment_evict, leftovers_remove
-from runs.environments.request import environment_request
+from runs.environments.request import environment_request, environment_spec
+from runs.environments.revisions import environment_update, revision_before, revision_newest
 from runs.environments.shadows import shadow_warnings
 from runs.environments.usage import environments_bytes, runs_unfinished, with_last_use
 from runs.environments.wishes import wishes_of
@@ -32,10 +33,14 @@ __all__ = [
     "environment_ref",
     "environment_request",
     "environment_request_locked",
+    "environment_spec",
+    "environment_update",
     "environments_bytes",
     "keras_variables",
     "leftovers_remove",
     "python_differs",
+    "revision_before",
+    "revision_newest",
     "runs_unfinished",
     "shadow_warnings",
     "versions",

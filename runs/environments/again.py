@@ -7,13 +7,10 @@ from compute.models import ComputeTarget
 from runs.environments.interpreters import interpreter_again
 from runs.environments.packages import parsed
 from runs.environments.realised import environment_is_intact
-from runs.environments.request import environment_order, spec_packages
+from runs.environments.request import environment_order, environment_wishes, spec_packages
 from runs.errors import EnvironmentFailed
 from runs.models import Environment
 from runs.states import EnvironmentState
-
-#: Keys of a canonical description that say how an environment came about, not what was asked for.
-_PROVENANCE = ("lock", "revision")
 
 
 def environment_request_locked(
@@ -29,9 +26,11 @@ def environment_request_locked(
     """
     if problem := environment_lock_problem(canonical):
         raise EnvironmentFailed(problem)
-    wanted = _wishes(canonical)
+    wanted = environment_wishes(canonical)
     wanted["python"] = interpreter_again(backend, canonical["python"]).identity
-    holders = [row for row in Environment.objects.filter(target=target, lock=lock) if _wishes(row.spec) == wanted]
+    holders = [
+        row for row in Environment.objects.filter(target=target, lock=lock) if environment_wishes(row.spec) == wanted
+    ]
     if not holders:
         return environment_order({**wanted, "lock": lock}, target)
     best = max(holders, key=lambda row: (_is_there(row), "lock" not in row.spec, row.pk))
@@ -57,10 +56,6 @@ def python_differs(canonical: dict[str, Any], before: dict[str, Any]) -> str:
     if now["version"] != then["version"]:
         return f"Python {now['version']} stands in for {then['version']}, which is not on the machine any more."
     return f"Python {now['version']} is another build than before; that one is not on the machine any more."
-
-
-def _wishes(canonical: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in canonical.items() if name not in _PROVENANCE}
 
 
 def _is_there(environment: Environment) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from packaging.requirements import Requirement
 
@@ -26,23 +27,31 @@ SCHEMA_VERSION = 1
 def environment_request(
     spec: RunSpec, target: ComputeTarget, backend: ComputeBackend, read: Read | None = None
 ) -> Environment:
-    """The environment that ``spec`` needs on ``target``, ordered unless it is there. ``read`` opens the files of its
-    snapshot.
+    """The environment that ``spec`` needs on ``target``, ordered unless it is there: the newest revision that was ever
+    built. ``read`` opens the files of its snapshot.
 
     To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so are
     an EVICTED one and a READY one that is damaged; everything else is left as it is. Two processes get the same row.
     May block for some seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no
     package line fits.
     """
-    return environment_order(environment_spec(spec, backend, read), target)
+    wishes = environment_spec(spec, backend, read)
+    revisions = revisions_of(wishes, target)
+    newest = revisions.exclude(lock="").first() or revisions.first()
+    return environment_order(wishes if newest is None else newest.spec, target)
 
 
 def environment_order(canonical: dict[str, Any], target: ComputeTarget) -> Environment:
-    """The row of this description on ``target``, ordered unless it is there, as ``environment_request`` does."""
+    """The row of this very description on ``target``, ordered unless it is there, as ``environment_request`` does."""
     environment, made = Environment.objects.get_or_create(
         target=target,
         digest=spec_digest(canonical),
-        defaults={"spec": canonical, "python_version": canonical["python"]["version"]},
+        defaults={
+            "spec": canonical,
+            "wishes": spec_digest(environment_wishes(canonical, with_lock=True)),
+            "revision": canonical.get("revision", 1),
+            "python_version": canonical["python"]["version"],
+        },
     )
     if not made and _has_to_be_built_again(environment):
         Environment.objects.filter(pk=environment.pk, state=environment.state).update(
@@ -51,6 +60,17 @@ def environment_order(canonical: dict[str, Any], target: ComputeTarget) -> Envir
     Environment.objects.filter(pk=environment.pk).update(last_used_at=timezone.now())
     environment.refresh_from_db()
     return environment
+
+
+def environment_wishes(canonical: dict[str, Any], *, with_lock: bool = False) -> dict[str, Any]:
+    """What a description asks for, without how the environment came about: its revision and, unless ``with_lock``, the
+    lock that it was ordered by."""
+    return {name: value for name, value in canonical.items() if name != "revision" and (with_lock or name != "lock")}
+
+
+def revisions_of(wishes: dict[str, Any], target: ComputeTarget) -> QuerySet[Environment]:
+    """All revisions of these wishes on ``target``, the newest first."""
+    return Environment.objects.filter(target=target, wishes=spec_digest(wishes)).order_by("-revision")
 
 
 def environment_spec(spec: RunSpec, backend: ComputeBackend, read: Read | None = None) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Environments: what a run's packages are, built once for each digest."""
 
+from typing import Any
+
 from django.db import models
 from django.urls import reverse
 
@@ -7,10 +9,15 @@ from runs.states import EnvironmentState
 
 
 class Environment(models.Model):
-    """One set of packages on one target. ``spec`` decides the digest; ``lock`` is what was really installed."""
+    """One set of packages on one target. ``spec`` decides the digest; ``lock`` is what was really installed.
+
+    Rows with the same ``wishes`` are revisions of one another: the same was asked for, and resolved at another time.
+    """
 
     target = models.ForeignKey("compute.ComputeTarget", on_delete=models.CASCADE, related_name="environments")
     digest = models.CharField(max_length=64)
+    wishes = models.CharField(max_length=64, db_index=True, help_text="The digest without the revision.")
+    revision = models.PositiveIntegerField(default=1)
     spec = models.JSONField()
     state = models.CharField(max_length=20, choices=EnvironmentState.choices, default=EnvironmentState.REQUESTED)
     state_since = models.DateTimeField(auto_now_add=True)
@@ -30,6 +37,11 @@ class Environment(models.Model):
 
     def __str__(self) -> str:
         return self.digest[:12]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Stores the row. One whose wishes were not given is the first of its own."""
+        self.wishes = self.wishes or self.digest
+        super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
         return reverse("environment", args=[self.pk])

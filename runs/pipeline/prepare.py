@@ -10,6 +10,8 @@ from runs.environments import (
     environment_is_intact,
     environment_request,
     environment_request_locked,
+    environment_spec,
+    environment_update,
     python_differs,
 )
 from runs.errors import EnvironmentFailed
@@ -68,7 +70,10 @@ def _environment_of(run: Run) -> Environment:
     backend = backend_of(run.target)
     if run.again == Again.EXACTLY and run.environment_spec is not None:
         return environment_request_locked(run.environment_spec, run.lock, run.target, backend)
-    return environment_request(run.spec, run.target, backend, snapshot_reader(run.snapshot))
+    read = snapshot_reader(run.snapshot)
+    if run.again == Again.UPDATED:
+        return environment_update(environment_spec(run.spec, backend, read), run.target)
+    return environment_request(run.spec, run.target, backend, read)
 
 
 def _environment_failed(run: Run, message: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runs.environments import advice_on
-from runs.environments.difference import lock_versions
+from runs.environments import advice_on, python_differs
+from runs.environments.difference import Change, difference, lock_versions
 from runs.models import Environment, Run
-from runs.states import EnvironmentState
+from runs.states import Again, EnvironmentState
 
 #: The steps of a build as a person sees them, each with the builder's phases that it stands for.
 _STEPS = (
@@ -25,6 +25,16 @@ class Package:
 
     name: str
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What differs between the packages of a run and those of the one ``before`` it; ``python`` says in a sentence that
+    the Python is another, and is empty otherwise."""
+
+    before: Run
+    changes: list[Change]
+    python: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,16 @@ def packages_of(run: Run) -> list[Package]:
 def lock_listed(lock: str) -> list[Package]:
     """The packages of a lock, in its order."""
     return [Package(name=name, version=version) for name, version in lock_versions(lock).items()]
+
+
+def update_of(run: Run) -> Update | None:
+    """What running again with updated packages changed; None before the packages are there, and for every other run."""
+    if run.again != Again.UPDATED or run.cloned_from is None or not run.lock or not run.cloned_from.lock:
+        return None
+    now, then = run.environment_spec or {}, run.cloned_from.environment_spec or {}
+    return Update(
+        before=run.cloned_from, changes=difference(run.cloned_from.lock, run.lock), python=python_differs(now, then)
+    )
 
 
 def advice_of(run: Run) -> list[str]:

@@ -1,11 +1,11 @@
-"""What administrators do to environments."""
+"""What people do to environments: build them again, update them."""
 
 from __future__ import annotations
 
 from django.utils import timezone
 
 from runs.dispatch import enqueue_build
-from runs.environments import environment_is_intact
+from runs.environments import environment_is_intact, environment_update
 from runs.errors import NotNow
 from runs.models import Environment
 from runs.states import EnvironmentState
@@ -24,3 +24,11 @@ def environment_rebuild(environment: Environment) -> None:
         state=EnvironmentState.REQUESTED, state_since=timezone.now(), error="", progress={}
     )
     enqueue_build(environment.pk)
+
+
+def environment_update_order(environment: Environment) -> Environment:
+    """The next revision of ``environment``: the same wishes, resolved anew. One that is on its way is joined."""
+    updated = environment_update(environment.spec, environment.target)
+    if updated.state == EnvironmentState.REQUESTED:
+        enqueue_build(updated.pk)
+    return updated

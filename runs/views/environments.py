@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from runs.environments import environment_delete, runs_unfinished
+from runs.environments import environment_delete, revision_before, revision_newest, runs_unfinished
 from runs.environments.catalogue import releases
 from runs.environments.difference import difference
 from runs.errors import NotNow
@@ -30,7 +30,7 @@ from runs.selectors.environments import (
     runs_of,
 )
 from runs.selectors.logs import plain
-from runs.services import environment_rebuild
+from runs.services import environment_rebuild, environment_update_order
 from runs.stores.logs import log_tail
 from runs.tables import EnvironmentTable
 from runs.views.requests import PageRequest
@@ -124,6 +124,16 @@ def rebuild(request: PageRequest, environment_id: int) -> HttpResponse:
     return redirect(found)
 
 
+@login_required
+@require_POST
+def update(request: PageRequest, environment_id: int) -> HttpResponse:
+    """Orders the same wishes, resolved anew. Whoever sees an environment may: its runs can ask for the same."""
+    found = environment_for(request.user, environment_id)
+    updated = environment_update_order(found)
+    messages.success(request, "The packages are being resolved anew. New runs take the result once it is built.")
+    return redirect(updated)
+
+
 def _to_change(request: PageRequest, environment_id: int) -> Environment:
     """The environment, for administrators alone. Raises Http404."""
     if not request.user.has_perm("runs.change_environment"):
@@ -135,13 +145,16 @@ def _still(request: PageRequest, found: Environment) -> dict[str, Any]:
     """What does not move while the environment is built."""
     runs = runs_of(found, request.user)
     others = comparable(found, request.user) if found.lock else []
-    asked = request.GET.get("compare", "")
+    before = revision_before(found)
+    asked = request.GET.get("compare", str(before.pk) if before else "")
     other = next((each for each in others if str(each.pk) == asked), None)
     return {
         "may_change": request.user.has_perm("runs.change_environment"),
         "packages": lock_listed(found.lock),
         "runs": runs[:RUNS_SHOWN],
         "run_count": runs.count(),
+        "before": before,
+        "newest": revision_newest(found),
         "others": [(each, environment_title(each)) for each in others],
         "other": other,
         "changes": difference(other.lock, found.lock) if other else [],

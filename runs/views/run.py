@@ -14,7 +14,7 @@ from runs import charts
 from runs.models import Run
 from runs.selectors.artifacts import artifact_list
 from runs.selectors.code import command_line, parameters, shadows, snapshot_files
-from runs.selectors.environment import advice_of, build_progress, packages_of
+from runs.selectors.environment import advice_of, build_progress, packages_of, update_of
 from runs.selectors.failure import failure_of
 from runs.selectors.logs import log_streams, plain
 from runs.selectors.run import run_for, run_summary
@@ -63,6 +63,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
             "parameters": parameters(spec),
             "spec": spec,
             "packages": packages_of(run),
+            "update": update_of(run),
             "advice": advice_of(run),
             "shadows": shadows(run),
             "tasks": tasks_of(run),

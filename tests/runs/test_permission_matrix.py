@@ -76,6 +76,7 @@ RULES = {
     **dict.fromkeys(["environment", "environment-log"], OF_A_RUN),
     **dict.fromkeys(["environment-requirements", "environment-conda", "environment-dockerfile"], OF_A_RUN),
     "environment-delete": with_post(OF_ADMINISTRATORS),
+    "environment-update": with_post(POSTED, OF_A_RUN),
     "environment-rebuild": with_post(POSTED, OF_ADMINISTRATORS),
     "upload-rules": PEOPLE_IN,
     "upload-begin": with_post(POSTED, PEOPLE_IN),
@@ -104,7 +105,8 @@ def world(settings):
     )
     owner = make_user(username="owner")
     target = make_target(name="local")
-    environment = make_environment(target, lock="six==1.17.0\n", python_version="3.11.4")
+    built = {"lock": "six==1.17.0\n", "python_version": "3.11.4", "spec": {"python": {"version": "3.11.4"}}}
+    environment = make_environment(target, **built)
     run = make_run(owner=owner, target=target, environment=environment, state=RunState.RUNNING)
     task = make_task(run)
     stream = make_stream(task)

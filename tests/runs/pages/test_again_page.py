@@ -89,3 +89,17 @@ def test_an_administrator_types_the_secrets_of_somebody_elses_run(ran):
 def test_another_patch_of_python_is_said_on_the_run_page(person, ran):
     Run.objects.update(again=Again.EXACTLY, environment_spec={**spec("six"), "python": {"version": "3.11.2"}})
     assert "3.11.4, in place of 3.11.2" in text(person.get(ran.get_absolute_url()))
+
+
+def test_the_run_page_says_what_the_update_changed(person, member, local, ran):
+    new = make_run(
+        owner=member, target=local, cloned_from=ran, again=Again.UPDATED, lock=f"six==1.18.0{HASH}tiny==1.0{HASH}"
+    )
+    page = text(person.get(new.get_absolute_url()))
+    assert "What the update changed" in page
+    assert "six1.17.01.18.0newer" in page.replace(" ", "")
+    assert "tiny–1.0added" in page.replace(" ", "")
+    Run.objects.filter(pk=new.pk).update(lock=ran.lock)
+    assert "Nothing: the index still gives the same versions" in text(person.get(new.get_absolute_url()))
+    Run.objects.filter(pk=new.pk).update(lock="")
+    assert "What the update changed" not in text(person.get(new.get_absolute_url()))

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from runs.environments.catalogue import releases
+from runs.environments.request import spec_digest
 from runs.models import Environment, Run, Stream
 from runs.states import EnvironmentState, RunState
 from runs.stores.logs import log_write
@@ -283,3 +284,23 @@ def test_hostile_words_are_shown_as_text(boss, local):
     make_run(owner=make_user(), target=local, environment=environment, name=hostile, state=RunState.RUNNING)
     for path in ("/environments/", environment.get_absolute_url(), f"{environment.get_absolute_url()}delete/"):
         assert "<script>alert" not in boss.get(path).content.decode()
+
+
+def test_an_update_is_ordered_and_shown_by_whoever_used_the_environment(person, member, local, asked):
+    described = {**spec("six"), "python": {"version": "3.11.4"}}
+    first = make_environment(local, digest="a" * 64, spec=described, lock=lock(six="1.16.0"), python_version="3.11.4")
+    Environment.objects.update(wishes=spec_digest(described))
+    make_run(owner=member, target=local, environment=first)
+    answer = person.post(f"{first.get_absolute_url()}update/")
+    update = Environment.objects.exclude(pk=first.pk).get()
+    assert (answer.url, update.revision, asked) == (update.get_absolute_url(), 2, [update.pk])
+    page = text(person.get(answer.url))
+    assert "being resolved anew" in page
+    assert "new runs that ask for these packages take the environment before it" in page
+
+    Environment.objects.filter(pk=update.pk).update(state="ready", lock=lock(six="1.17.0"))
+    assert "six1.16.01.17.0newer" in text(person.get(answer.url)).replace("\n", "").replace(" ", "")
+    assert "take the environment of update 2" in text(person.get(first.get_absolute_url()))
+
+    Environment.objects.filter(pk=update.pk).update(lock=first.lock)
+    assert "The update changed nothing" in text(person.get(answer.url))
