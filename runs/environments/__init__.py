@@ -1,10 +1,10 @@
 """The packages of a run: from its spec to a virtual environment that is built once and shared.
 
 ``wishes`` and ``requirements`` read what is asked for, ``catalogue`` and ``packages`` say what is installed,
-``interpreters`` on which Python, ``request`` makes it one row by content, ``again`` by the lock of an earlier run, ``revisions`` resolved anew.
-``build`` brings that to READY or FAILED by the steps of ``realise``, ``realised`` looks at what is on the disk,
-``removal`` takes it from there again. ``export`` writes it down for other tools; ``advice`` and ``shadows`` say what
-a person should know before.
+``interpreters`` on which Python, ``request`` makes it one row by content, ``again`` by the lock of an earlier run,
+``revisions`` resolved anew. ``build`` brings that to READY or FAILED by the steps of ``realise``, ``realised`` looks
+at what is on the disk, ``removal`` takes it from there again. ``export`` writes it down for other tools; ``advice``
+and ``shadows`` say what a person should know before.
 """
 
 from runs.environments.advice import advice_before, advice_on
