@@ -5,6 +5,8 @@
 ``revisions`` resolved anew. ``build`` brings that to READY or FAILED by the steps of ``realise``, ``realised`` looks
 at what is on the disk, ``removal`` takes it from there again. ``export`` writes it down for other tools; ``advice``
 and ``shadows`` say what a person should know before.
+
+``foresight`` asks the index for the packages before anything is built, and ``checker`` does so in the background.
 """
 
 from runs.environments.advice import advice_before, advice_on

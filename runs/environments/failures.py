@@ -32,6 +32,11 @@ def failure_sentence(output: str, *, what: str, code: int) -> str:
     return _cut(f"{what} failed with exit code {code}: {_error(output) or 'it said nothing.'}")
 
 
+def is_index_away(output: str) -> bool:
+    """Whether a command failed because the index did not answer, which says nothing of the packages."""
+    return _unreachable(output) != ""
+
+
 def _disk_full(output: str) -> str:
     if "No space left on device" not in output and "Disk quota exceeded" not in output:
         return ""

@@ -28,11 +28,7 @@ class BuildOutput:
 
     def __init__(self, environment: Environment, *, environ: Mapping[str, str]) -> None:
         self._environment_id = environment.pk
-        self._secrets = [
-            value.encode()
-            for name, value in environ.items()
-            if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET
-        ]
+        self._secrets = secrets_of(environ)
         self._stream, _ = Stream.objects.get_or_create(
             environment=environment, name=STREAM_NAME, defaults={"kind": StreamKind.LOG}
         )
@@ -94,6 +90,15 @@ class CommandOutput:
         if shown:
             self._kept = (self._kept + shown)[-KEPT_BYTES:]
             self._output.write(shown)
+
+
+def secrets_of(environ: Mapping[str, str]) -> list[bytes]:
+    """The values of ``environ`` that must not appear anywhere."""
+    return [
+        value.encode()
+        for name, value in environ.items()
+        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET
+    ]
 
 
 def masked_line(line: bytes, secrets: Sequence[bytes]) -> bytes:

@@ -15,10 +15,24 @@ from runs.forms.source import Source, source_known, source_of_run, source_take
 from runs.forms.submit import SubmitForm
 from runs.models import Run
 from runs.permissions import runs_visible_to, targets_for
-from runs.services import package_problems, run_submit, submission_advice, submission_problems
+from runs.services import (
+    PackageCheck,
+    package_check,
+    package_check_again,
+    package_problems,
+    run_submit,
+    submission_advice,
+    submission_problems,
+)
 from runs.spec import RunSpec
 from runs.views.place import Preflight, preflight
 from runs.views.requests import PageRequest
+
+#: A check that was forgotten is begun anew after a while, so that two windows of one person do not chase each other.
+CHECK_ANEW_AFTER_MS = 2000
+
+#: What decides the packages; while one of these cannot be read, nothing is said of them.
+PACKAGE_FIELDS = frozenset({"framework_version", "pip_packages", "pip_requirements_file", "compute_target"})
 
 
 @never_cache
@@ -53,9 +67,28 @@ def run_packages(request: PageRequest) -> HttpResponse:
         "packages": [problem.message for problem in found if problem.field == "pip_packages"],
         "file": [problem.message for problem in found if problem.field == "pip_requirements_file"],
         "advice": submission_advice(spec, snapshot=source.snapshot if source else None),
+        "check": PackageCheck(state="none") if found else None,
         "is_answer": True,
     }
     return render(request, "runs/_packages_answer.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+def run_check(request: PageRequest) -> HttpResponse:
+    """What the index says of the packages, as a fragment that asks again until there is an answer. POST begins with
+    the form, GET asks for the environment ``digest``; one that nobody knows of any more begins with the form again."""
+    if request.method == "GET":
+        check = package_check_again(request.GET.get("digest", ""))
+        return render(request, "runs/_package_check.html", {"check": check, "delay_ms": CHECK_ANEW_AFTER_MS})
+    form = SubmitForm(request.POST, user=request.user, clone=_clone(request, request.POST.get("cloned_from")))
+    form.is_valid()
+    source = source_known(form, user=request.user)
+    if form.errors.keys() & PACKAGE_FIELDS:
+        check = PackageCheck(state="none")
+    else:
+        check = package_check(form.spec(), user=request.user, snapshot=source.snapshot if source else None)
+    return render(request, "runs/_package_check.html", {"check": check})
 
 
 def _posted(request: PageRequest) -> HttpResponse:

@@ -10,6 +10,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from compute.models import ComputeTarget
+from runs.environments.checker import Checker
+from runs.environments.foresight import Finding, Outcome
 from tests.factories import make_target
 
 
@@ -19,6 +21,14 @@ def _members_may_use_local(settings):
     settings.ENV = settings.ENV.__class__(
         **{name: getattr(settings.ENV, name) for name in settings.ENV.__slots__} | {"members_may_use_local": True}
     )
+
+
+@pytest.fixture(autouse=True)
+def _index_is_left_alone(monkeypatch):
+    """The form asks the package index in the background; the tests of that ask one of their own."""
+    finding = Finding(outcome=Outcome.UNCHECKED, sentence="The packages were not checked in this test.")
+    monkeypatch.setattr("runs.services.checking.packages_foresee", lambda canonical, backend: finding)
+    monkeypatch.setattr("runs.services.checking._checker", Checker())
 
 
 @pytest.fixture

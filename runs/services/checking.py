@@ -1,0 +1,83 @@
+"""What the index says of the packages of a half-filled form, asked in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from compute.errors import TargetUnreachable
+from compute.registry import backend_of
+from runs.environments import environment_is_intact
+from runs.environments.checker import Checker
+from runs.environments.foresight import Finding, packages_foresee
+from runs.environments.request import environment_spec, spec_digest
+from runs.errors import EnvironmentFailed
+from runs.models import Environment, Snapshot
+from runs.permissions import targets_for
+from runs.selectors.environments import environment_title
+from runs.services.submit import package_problems
+from runs.snapshots import snapshot_reader
+from runs.spec import RunSpec
+from runs.states import EnvironmentState
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+_checker = Checker()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageCheck:
+    """Where a check stands. ``state`` is ``none`` (nothing can be said), ``checking``, ``ready``, ``found``,
+    ``impossible`` or ``unchecked``; ``digest`` is that of the environment while it is being checked."""
+
+    state: str
+    sentence: str = ""
+    remarks: tuple[str, ...] = ()
+    digest: str = ""
+
+
+def package_check(spec: RunSpec, *, user: User, snapshot: Snapshot | None) -> PackageCheck:
+    """Begins a check unless its answer is known, and says where it stands. May block for a second, since Pythons are
+    tried out."""
+    target = next((target for target in targets_for(user) if target.name == spec.compute_target), None)
+    if target is None or package_problems(spec, snapshot=snapshot):
+        return PackageCheck(state="none")
+    if spec.pip_requirements_file and snapshot is None:
+        return PackageCheck(
+            state="unchecked",
+            sentence=f"The packages are checked as soon as {spec.pip_requirements_file} is here, with the source.",
+        )
+    backend = backend_of(target)
+    try:
+        canonical = environment_spec(spec, backend, None if snapshot is None else snapshot_reader(snapshot))
+    except EnvironmentFailed as error:
+        return PackageCheck(state="impossible", sentence=str(error))
+    except (TargetUnreachable, OSError) as error:
+        return PackageCheck(state="unchecked", sentence=f"The packages were not checked: {error}")
+    digest = spec_digest(canonical)
+    environment = Environment.objects.filter(target=target, digest=digest, state=EnvironmentState.READY).first()
+    if environment is not None and environment_is_intact(environment):
+        return PackageCheck(state="ready", sentence=_ready(environment))
+    check: Callable[[], Finding] = partial(packages_foresee, canonical, backend)
+    return _said(_checker.ask(digest, person=user.pk, check=check), digest)
+
+
+def package_check_again(digest: str) -> PackageCheck | None:
+    """Where the check of ``digest`` stands; None when it is neither known nor coming any more."""
+    is_coming, finding = _checker.look(digest)
+    return _said(finding, digest) if is_coming or finding is not None else None
+
+
+def _said(finding: Finding | None, digest: str) -> PackageCheck:
+    if finding is None:
+        return PackageCheck(state="checking", sentence="Checking the packages against the index…", digest=digest)
+    return PackageCheck(state=finding.outcome.value, sentence=finding.sentence, remarks=finding.remarks)
+
+
+def _ready(environment: Environment) -> str:
+    python = ".".join(environment.python_version.split(".")[:2])
+    name = environment_title(environment).name
+    return f"Ready: {name}, for Python {python}. The environment is there, and nothing has to be built."
