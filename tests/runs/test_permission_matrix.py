@@ -68,6 +68,7 @@ RULES = {
     "run-new": with_post(PEOPLE_IN),
     "run-new-place": PEOPLE_IN,
     "run-new-packages": with_post(POSTED, PEOPLE_IN),
+    "run-new-check": with_post(PEOPLE_IN),
     "run-cancel": with_post(OF_A_RUN),
     "run-again": with_post(OF_A_RUN),
     **dict.fromkeys(["run", "run-metrics", "run-system", "run-logs", "run-files", "run-events"], OF_A_RUN),
