@@ -52,7 +52,7 @@ def _comment(origin: str) -> str:
 
 
 def _package_lines(lock: str) -> list[str]:
-    return [line for line in lock.splitlines() if line[:1].strip()]
+    return [line for line in lock.splitlines() if line[:1].strip() and not line.startswith("#")]
 
 
 def _requirement(line: str) -> str:

@@ -5,6 +5,7 @@ A message that is not recognised is shown as it is: nothing is hidden behind a g
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 _NOT_FOUND = re.compile(r"(?:Because |and )([A-Za-z0-9._-]+) was not found in the package registry")
 _NO_VERSION = re.compile(r"(?:Because |and )there (?:is|are) no versions? of ([^ ]+?)(?= and|,|$)")
@@ -13,10 +14,14 @@ _NO_WHEEL = re.compile(r"(?:Because |and )([^ ]+) has no (?:wheels|usable wheels
 _PYTHON = re.compile(r"(?:Because |and )the (?:requested|current) Python version \(([^)]*)\) does not satisfy")
 _DEPENDS_ON_PYTHON = re.compile(r"and ([^ ]+) depends on Python([^ ,]+)")
 _BUILD = re.compile(r"Failed to (?:build|download and build) `([^`]+)`")
+_FOLDER = re.compile(r"^error: Failed to build `/[^`]+`\n((?:.|\n)*)", re.MULTILINE)
 _FETCH = re.compile(r"Failed to fetch: `?([^`\s]+)")
 _STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+ [^)]*)\)")
 _HASH = re.compile(r"Hash mismatch for `([^`]+)`")
 _MOST_CHARACTERS = 900
+
+#: Takes what uv said; an empty answer: it is something else.
+Recogniser = Callable[[str], str]
 _BUILD_LINES = 6
 
 
@@ -25,7 +30,8 @@ def failure_sentence(output: str, *, what: str, code: int) -> str:
     the command's purpose, such as "Installing the packages"."""
     if code < 0:
         return f"{what} was ended by signal {-code}: the machine may be out of memory, or somebody ended it."
-    for recognised in _RECOGNISED:
+    of_folders: Recogniser = partial(_folder_failed, what=what)
+    for recognised in (*_OF_THE_MACHINE, of_folders, *_OF_PACKAGES):
         sentence = recognised(output)
         if sentence:
             return _cut(sentence)
@@ -52,6 +58,20 @@ def _build_failed(output: str) -> str:
     useful = [_joined(hint) for hint in hints if not hint.startswith("Build failures usually")]
     reason = " ".join(useful) or " ".join(said[-_BUILD_LINES:]) or _error(output)
     return f"The package {match[1]} has no wheel for this Python and could not be built from its source: {reason}"
+
+
+def _folder_failed(output: str, *, what: str) -> str:
+    """A folder or an archive that ``uv build`` could not make a wheel of: its backend's words come before uv's."""
+    match = _FOLDER.search(output)
+    if match is None:
+        return ""
+    causes = [
+        _joined(cause) for cause in re.split(r"^  cause: ", match[1].partition("\nhint: ")[0], flags=re.MULTILINE)
+    ]
+    said = [line.strip() for line in output[: match.start()].splitlines() if line.strip() != "Building wheel..."]
+    by_backend = any("build backend returned an error" in cause for cause in causes)
+    reason = " ".join(said[-_BUILD_LINES:]) if by_backend and said else " ".join(filter(None, causes))
+    return f"{what} failed: {reason}"
 
 
 def _unreachable(output: str) -> str:
@@ -111,9 +131,8 @@ def _hash_mismatch(output: str) -> str:
 
 
 #: In the order in which they are asked: what goes wrong with the machine explains the rest.
-_RECOGNISED: tuple[Callable[[str], str], ...] = (
-    _disk_full,
-    _hash_mismatch,
+_OF_THE_MACHINE: tuple[Recogniser, ...] = (_disk_full, _hash_mismatch)
+_OF_PACKAGES: tuple[Recogniser, ...] = (
     _build_failed,
     _unreachable,
     _unknown_package,

@@ -1,17 +1,38 @@
 """The lock of an environment: every package with its version and hashes, and nothing else.
 
+What does not come from a package index stands in comment lines that only the platform writes, so that the whole stays a
+requirements file: ``# source <path> <name>==<version> <digest>`` is a package from files of the source.
+
 It comes out of the resolver's output, which an index or a package under build could have written to; so only lines
 of exactly this form are taken, and no address can get in but those that were asked for.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from runs.errors import EnvironmentFailed
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9._-]*==[A-Za-z0-9.!+_-]+( ; [^\\]+)?( \\)?")
 _ADDRESSED = re.compile(r"[a-z0-9][a-z0-9._-]* @ (\S+)( ; [^\\]+)?( \\)?")
 _HASH = re.compile(r" +--hash=sha\d+:[0-9a-f]+( \\)?")
+_SOURCE = re.compile(r"# source (\S+) ([a-z0-9-]+)==(\S+) ([0-9a-f]{40}|[0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedSource:
+    """A package that was built from files: of the part of a snapshot with this digest."""
+
+    path: str
+    name: str
+    version: str
+    digest: str
+
+    @property
+    def line(self) -> str:
+        """As the lock has it."""
+        return f"# source {quote(self.path)} {self.name}=={self.version} {self.digest}"
 
 
 class LockReader:
@@ -46,12 +67,28 @@ class LockReader:
 
 
 def lock_packages(lock: str) -> list[str]:
-    """The packages of a lock as ``name==version``, or ``name @ address``, in its order."""
+    """The packages of a lock as ``name==version``, or ``name @ address``, in its order; those from files last."""
     return [
         " ".join(line.split(" ")[:3]) if _ADDRESSED.fullmatch(line) else line.split(" ")[0]
         for line in lock.splitlines()
-        if line[:1].strip()
+        if line[:1].strip() and not line.startswith("#")
+    ] + [f"{source.name}=={source.version}" for source in lock_sources(lock)]
+
+
+def lock_sources(lock: str) -> list[LockedSource]:
+    """The packages of a lock that were built from files, in its order."""
+    found = (_SOURCE.fullmatch(line) for line in lock.splitlines())
+    return [
+        LockedSource(path=unquote(match[1]), name=match[2], version=match[3], digest=match[4])
+        for match in found
+        if match is not None
     ]
+
+
+def lock_with_sources(lock: str, sources: Iterable[LockedSource], *, addresses: Collection[str]) -> str:
+    """``lock`` with lines for ``sources`` in place of their wheels, which it names by ``addresses``."""
+    blocks = [block for block in _blocks(lock) if _address(block) not in addresses]
+    return "".join(f"{block}\n" for block in [*blocks, *(source.line for source in sources)])
 
 
 def lock_version(lock: str, name: str) -> str:
@@ -64,7 +101,7 @@ def lock_restricted(lock: str, hashes: Mapping[str, Collection[str]]) -> str:
     """``lock`` with only those hashes of each package that ``hashes`` names for it; packages that it does not name
     keep theirs. Raises EnvironmentFailed when none is left."""
     kept: list[str] = []
-    for block in re.split(r"\n(?=\S)", lock.rstrip("\n")):
+    for block in _blocks(lock):
         package, *lines = [line.removesuffix(" \\") for line in block.splitlines()]
         name = re.split(r"==| @ ", package)[0]
         if name in hashes:
@@ -76,3 +113,13 @@ def lock_restricted(lock: str, hashes: Mapping[str, Collection[str]]) -> str:
             )
         kept.append(" \\\n".join([package, *lines]))
     return "\n".join(kept) + "\n"
+
+
+def _blocks(lock: str) -> list[str]:
+    """Each package with its lines of hashes."""
+    return re.split(r"\n(?=\S)", lock.rstrip("\n"))
+
+
+def _address(block: str) -> str:
+    match = _ADDRESSED.fullmatch(block.splitlines()[0])
+    return match[1] if match else ""

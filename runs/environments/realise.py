@@ -11,6 +11,7 @@ from runs.environments.installing import packages_install, venv_create
 from runs.environments.interpreters import interpreter_same
 from runs.environments.realised import mark_remove, mark_write, size_on_disk
 from runs.environments.resolving import packages_resolve
+from runs.environments.source_builds import sources_built, sources_install
 from runs.environments.workshop import Workshop
 
 REMOVE_WITHIN_S = 10.0
@@ -25,9 +26,11 @@ def realise(workshop: Workshop) -> dict[str, Any]:
     _remove_earlier(workshop)
     workshop.say(f"Python {interpreter.version} at {interpreter.path}")
     _introduce(workshop)
-    lock = workshop.lock or packages_resolve(workshop, interpreter.path)
-    venv_create(workshop, interpreter.path)
-    packages_install(workshop, lock)
+    with sources_built(workshop, interpreter.path) as built:
+        lock = workshop.lock or packages_resolve(workshop, interpreter.path, built)
+        venv_create(workshop, interpreter.path)
+        packages_install(workshop, lock)
+        sources_install(workshop, built, lock)
     workshop.progress.say("seal", "Closing the environment to writers")
     workshop.backend.seal(workshop.path)
     mark = {

@@ -15,9 +15,11 @@ from runs.environments.interpreters import Interpreter, interpreter_choose
 from runs.environments.packages import Packages, packages_of, release_for
 from runs.environments.realised import environment_is_intact
 from runs.environments.requirements import Read
+from runs.environments.sources import sources_described
 from runs.environments.wishes import Wishes, wishes_checked
 from runs.errors import EnvironmentFailed
 from runs.models import Environment
+from runs.snapshots import Trees
 from runs.spec import RunSpec
 from runs.states import EnvironmentState
 
@@ -25,17 +27,22 @@ SCHEMA_VERSION = 1
 
 
 def environment_request(
-    spec: RunSpec, target: ComputeTarget, backend: ComputeBackend, read: Read | None = None
+    spec: RunSpec,
+    target: ComputeTarget,
+    backend: ComputeBackend,
+    read: Read | None = None,
+    trees: Trees | None = None,
 ) -> Environment:
     """The environment that ``spec`` needs on ``target``, ordered unless it is there: the newest revision that was ever
-    built. ``read`` opens the files of its snapshot.
+    built. ``read`` opens the files of its snapshot, ``trees`` keeps parts of
+    it for the build.
 
     To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so are
     an EVICTED one and a READY one that is damaged; everything else is left as it is. Two processes get the same row.
     May block for some seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no
     package line fits.
     """
-    wishes = environment_spec(spec, backend, read)
+    wishes = environment_spec(spec, backend, read, trees)
     revisions = revisions_of(wishes, target)
     newest = revisions.exclude(lock="").first() or revisions.first()
     return environment_order(wishes if newest is None else newest.spec, target)
@@ -73,7 +80,9 @@ def revisions_of(wishes: dict[str, Any], target: ComputeTarget) -> QuerySet[Envi
     return Environment.objects.filter(target=target, wishes=spec_digest(wishes)).order_by("-revision")
 
 
-def environment_spec(spec: RunSpec, backend: ComputeBackend, read: Read | None = None) -> dict[str, Any]:
+def environment_spec(
+    spec: RunSpec, backend: ComputeBackend, read: Read | None = None, trees: Trees | None = None
+) -> dict[str, Any]:
     """The canonical description of the environment: the same needs have the same one, however they are written and
     whatever the file is called that says so."""
     if spec.pip_requirements_file and read is None:
@@ -84,7 +93,12 @@ def environment_spec(spec: RunSpec, backend: ComputeBackend, read: Read | None =
     packages = packages_of(
         wishes.lines, release, gpu=spec.use_gpu, machine=interpreter.machine, legacy_keras=spec.legacy_keras
     )
-    return _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
+    described = _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
+    if wishes.sources:
+        if trees is None:
+            raise ValueError("Packages from files belong to a snapshot, and there is none to take them from.")
+        described["sources"] = sources_described(wishes.sources, trees)
+    return described
 
 
 def spec_digest(canonical: dict[str, Any]) -> str:

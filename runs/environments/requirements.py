@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from runs.environments.sources import Source, source_read
 from runs.spec import address_problem, path_inside, reason_of
 
 #: Of all files that one run reads, together.
@@ -21,6 +22,8 @@ MOST_BYTES = 1_000_000
 MOST_LINES = 5_000
 #: So many files may include one another in a chain.
 MOST_DEPTH = 20
+#: Packages from files of the source that one run installs.
+MOST_SOURCES = 50
 #: Of one requirement, its hashes not counted.
 MOST_CHARACTERS = 2_000
 _MOST_PROBLEMS = 20
@@ -42,7 +45,7 @@ _INCLUDES = {"-r": "-r", "--requirement": "-r", "-c": "-c", "--constraint": "-c"
 _INDEX = frozenset(
     {"-i", "--index-url", "--pypi-url", "--extra-index-url", "--no-index", "-f", "--find-links", "--trusted-host"}
 )
-_EDITABLE = frozenset({"-e", "--editable"})
+_EDITABLE = re.compile(r"(?:-e|--editable(?=[\s=]|$))[\s=]*(.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,7 @@ class Requirements:
     place."""
 
     requirements: list[Asked] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
     constraints: list[Asked] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -125,6 +129,8 @@ class _Reader:
             self.refuse(where, f"is too long: a line may have {MOST_CHARACTERS:,} characters beside its hashes.")
         elif _VARIABLE.search(line):
             self.refuse(where, f"has a variable in {_shown(line)}, which is not filled in. Write the value itself.")
+        elif editable := _EDITABLE.fullmatch(line):
+            self._editable(editable[1].strip(), where=where, as_constraints=as_constraints)
         elif line.startswith("-"):
             self._option(line, where=where, chain=chain)
         else:
@@ -134,12 +140,18 @@ class _Reader:
         name, value = _option(line)
         if name in _INDEX:
             self.refuse(where, f"has {name}; which index is asked is the administrator's choice. Remove the line.")
-        elif name in _EDITABLE:
-            self._local(line, where)
         elif name in _INCLUDES:
             self._include(_INCLUDES[name], value, where=where, chain=chain)
         else:
             self.refuse(where, f"has the option {_shown(name)}, which is not supported. Remove it.")
+
+    def _editable(self, text: str, *, where: str, as_constraints: bool) -> None:
+        if not text:
+            self.refuse(where, "has -e without a folder after it.")
+        elif _VCS.search(text) or _ADDRESS.match(text):
+            self._requirement(text, where=where, as_constraints=as_constraints)
+        else:
+            self._source(text, where=where, as_constraints=as_constraints)
 
     def _include(self, option: str, value: str | None, *, where: str, chain: tuple[str, ...]) -> None:
         if not value:
@@ -174,7 +186,7 @@ class _Reader:
         elif _ADDRESS.match(text):
             self.refuse(where, f"names an address without a package: write it as name @ {_shown(text)}.")
         elif "@" not in text and _LOCAL.search(text.partition(";")[0].strip()):
-            self._local(text, where)
+            self._source(text, where=where, as_constraints=as_constraints, hashes=hashes)
         else:
             self._parsed(text, hashes, where=where, as_constraints=as_constraints)
 
@@ -198,12 +210,18 @@ class _Reader:
             asked = Asked(requirement=requirement, where=where, hashes=hashes)
             (self.found.constraints if as_constraints else self.found.requirements).append(asked)
 
-    def _local(self, text: str, where: str) -> None:
-        self.refuse(
-            where,
-            f"asks for {_shown(text)} to be installed from files. Remove the line: a script imports what lies beside "
-            "it without installation, and from another folder of the source with the variable PYTHONPATH.",
-        )
+    def _source(self, text: str, *, where: str, as_constraints: bool, hashes: tuple[str, ...] = ()) -> None:
+        if as_constraints:
+            self.refuse(where, f"has {_shown(text)}; a constraint is a name with versions, and no package from files.")
+        elif hashes:
+            self.refuse(where, f"has a hash for {_shown(text)}, whose files are part of the source anyway. Remove it.")
+        elif len(self.found.sources) >= MOST_SOURCES:
+            self.refuse(where, f"is one package from files too many: a run may have {MOST_SOURCES} of them.")
+        else:
+            try:
+                self.found.sources.append(source_read(text, where, self._read))
+            except ValueError as error:
+                self.refuse(where, str(error))
 
 
 def _joined(lines: list[str]) -> Iterator[tuple[int, str]]:

@@ -39,6 +39,12 @@ def uv_cache() -> Path:
     return path
 
 
+def build_tmp() -> Path:
+    """The build user's folder for what a build needs for a while."""
+    path: Path = settings.DATA_DIR / "build" / "tmp"
+    return path
+
+
 def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of every step, for a server whose own variables are ``environ``.
 

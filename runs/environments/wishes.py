@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from runs.environments.packages import FRAMEWORKS, parsed, spelled
 from runs.environments.requirements import Asked, Read, requirements_read
+from runs.environments.sources import Source
 from runs.errors import EnvironmentFailed
 from runs.spec import Problem, RunSpec
 
@@ -20,11 +21,12 @@ FORM = "pip packages"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """Requirements and constraints with the place of each, and what is wrong with them."""
+    """Requirements, constraints and packages from files with the place of each, and what is wrong with them."""
 
     requirements: tuple[Asked, ...]
     constraints: tuple[Asked, ...]
     problems: tuple[Problem, ...]
+    sources: tuple[Source, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -59,15 +61,18 @@ def wishes_of(spec: RunSpec, read: Read | None) -> Wishes:
     """
     asked = [Asked(requirement=line, where=FORM) for line in map(_readable, spec.pip_packages) if line is not None]
     constraints: list[Asked] = []
+    sources: list[Source] = []
     problems: list[str] = []
     if spec.pip_requirements_file and read is not None:
         found = requirements_read(spec.pip_requirements_file, read, allow_urls=settings.ENV.allow_url_packages)
         asked += [*found.requirements, *(limit for limit in found.constraints if _is_framework(limit))]
         constraints = [limit for limit in found.constraints if not _is_framework(limit)]
+        sources = found.sources
         problems = found.problems
     return Wishes(
         requirements=tuple(asked),
         constraints=tuple(constraints),
+        sources=tuple(sources),
         problems=(
             *(Problem(field="pip_requirements_file", message=message) for message in problems),
             *_contradictions([*asked, *constraints]),

@@ -88,13 +88,17 @@ class Workshop:
     def hand_over(self, name: str, content: str | bytes) -> str:
         """The path of a file that builds can read and cannot change; the server never writes below a folder of
         theirs."""
-        for folder in (self.handed_over.parent, self.handed_over):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(0o755)  # whatever the server's umask is
-        path = self.handed_over / name
+        path = self.hand_over_folder() / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         path.chmod(0o644)
         return str(path)
+
+    def hand_over_folder(self, name: str = "") -> Path:
+        """A folder, new or there, that builds can read and cannot change; without a name that of all handed over."""
+        for folder in (self.handed_over.parent, self.handed_over, self.handed_over / name):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o755)  # whatever the server's umask is
+        return self.handed_over / name
 
     def close(self) -> None:
         """Removes what was handed over and closes the log. Idempotent."""

@@ -17,7 +17,7 @@ from runs.environments import (
 from runs.errors import EnvironmentFailed
 from runs.lifecycle import run_transition
 from runs.models import Environment, Run
-from runs.snapshots import snapshot_reader
+from runs.snapshots import snapshot_reader, snapshot_trees
 from runs.states import Again, EndReason, EnvironmentState, RunState
 
 LOOK_AGAIN_S = 5.0
@@ -70,10 +70,10 @@ def _environment_of(run: Run) -> Environment:
     backend = backend_of(run.target)
     if run.again == Again.EXACTLY and run.environment_spec is not None:
         return environment_request_locked(run.environment_spec, run.lock, run.target, backend)
-    read = snapshot_reader(run.snapshot)
+    read, trees = snapshot_reader(run.snapshot), snapshot_trees(run.snapshot)
     if run.again == Again.UPDATED:
-        return environment_update(environment_spec(run.spec, backend, read), run.target)
-    return environment_request(run.spec, run.target, backend, read)
+        return environment_update(environment_spec(run.spec, backend, read, trees), run.target)
+    return environment_request(run.spec, run.target, backend, read, trees)
 
 
 def _environment_failed(run: Run, message: str) -> None:

@@ -18,7 +18,7 @@ from runs.models import Environment, Snapshot
 from runs.permissions import targets_for
 from runs.selectors.environments import environment_title
 from runs.services.submit import package_problems
-from runs.snapshots import snapshot_reader
+from runs.snapshots import snapshot_reader, snapshot_trees
 from runs.spec import RunSpec
 from runs.states import EnvironmentState
 
@@ -52,7 +52,10 @@ def package_check(spec: RunSpec, *, user: User, snapshot: Snapshot | None) -> Pa
         )
     backend = backend_of(target)
     try:
-        canonical = environment_spec(spec, backend, None if snapshot is None else snapshot_reader(snapshot))
+        read = trees = None
+        if snapshot is not None:
+            read, trees = snapshot_reader(snapshot), snapshot_trees(snapshot)
+        canonical = environment_spec(spec, backend, read, trees)
     except EnvironmentFailed as error:
         return PackageCheck(state="impossible", sentence=str(error))
     except (TargetUnreachable, OSError) as error:

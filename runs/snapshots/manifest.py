@@ -45,12 +45,17 @@ def snapshot_keep(entries: Sequence[Entry], *, git: dict[str, Any]) -> Snapshot:
 
 
 def manifest_digest(entries: Iterable[Entry]) -> str:
-    """The SHA-256 over the entries sorted by path; the order in which they are given does not matter."""
-    digest = hashlib.sha256()
-    for entry in sorted(entries, key=lambda entry: entry.path):
-        line = json.dumps([entry.path, entry.sha256, entry.executable], ensure_ascii=False, separators=(",", ":"))
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
+    """The SHA-256 of ``manifest_text``."""
+    return hashlib.sha256(manifest_text(entries)).hexdigest()
+
+
+def manifest_text(entries: Iterable[Entry]) -> bytes:
+    """The entries sorted by path, one JSON list a line; the order in which they are given does not matter."""
+    return b"".join(
+        json.dumps([entry.path, entry.sha256, entry.executable], ensure_ascii=False, separators=(",", ":")).encode()
+        + b"\n"
+        for entry in sorted(entries, key=lambda entry: entry.path)
+    )
 
 
 def limits_check(sizes: Iterable[tuple[str, int]]) -> None:

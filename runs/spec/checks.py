@@ -196,7 +196,11 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
         try:
             wrong = address_problem(Requirement(line), allow_urls=around.allow_urls)
         except (InvalidRequirement, RecursionError) as error:
-            wrong = f"is no package requirement: {reason_of(error)}. Write it like scikit-learn or pandas>=2."
+            wrong = (
+                "names files of the source. Write it into a requirements file there, and name that file."
+                if line.startswith(("./", "../", "-e ", "--editable"))
+                else f"is no package requirement: {reason_of(error)}. Write it like scikit-learn or pandas>=2."
+            )
         if wrong:
             found.append(Problem(field="pip_packages", message=f"{line!r} {wrong}"))
     found += _requirements_file(spec, around)

@@ -26,7 +26,7 @@ def backend(monkeypatch):
 def environment(db, monkeypatch):
     """An environment that is ready, whatever a run asks for."""
     found = make_environment(make_target(), state=EnvironmentState.READY, lock="six==1.17.0")
-    monkeypatch.setattr("runs.pipeline.prepare.environment_request", lambda spec, target, backend, read: found)
+    monkeypatch.setattr("runs.pipeline.prepare.environment_request", lambda *_: found)
     monkeypatch.setattr("runs.pipeline.prepare.environment_is_intact", lambda environment: True)
     ref = EnvironmentRef(digest="0", python=Path("/usr/bin/python3"), path=Path("/usr"))
     monkeypatch.setattr("runs.pipeline.launch.environment_ref", lambda environment: ref)

@@ -53,6 +53,12 @@ def test_the_documents_plain_example_has_no_problem():
         (RunSpec(distributed_backend="ps", parameter_server_count=0), "parameter_server_count", "at least 1"),
         (RunSpec(max_run_duration_seconds=0), "max_run_duration_seconds", "is 0"),
         (RunSpec(max_retries=-1), "max_retries", "is -1"),
+        (
+            RunSpec(pip_packages=("-e ./pkg",)),
+            "pip_packages",
+            "names files of the source. Write it into a requirements",
+        ),
+        (RunSpec(pip_packages=("./pkg",)), "pip_packages", "Write it into a requirements file there"),
         (RunSpec(pip_packages=("scikit learn",)), "pip_packages", "'scikit learn' is no package requirement"),
         (RunSpec(pip_packages=("x @ https://example.org/x.whl",)), "pip_packages", "names an address"),
         (RunSpec(pip_packages=("--index-url=https://evil.example",)), "pip_packages", "is no package requirement"),

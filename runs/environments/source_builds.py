@@ -1,0 +1,157 @@
+"""From files of a snapshot to wheels, with a build's rights, and from there into the environment.
+
+The files are handed over readable. A package's build writes beside its files, so the build's user copies them to a
+folder of its own first, which goes when the wheels are installed.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from runs.environments.lock import LockedSource, lock_sources
+from runs.environments.toolbox import build_tmp
+from runs.environments.workshop import Workshop
+from runs.errors import EnvironmentFailed, SnapshotRefused
+from runs.snapshots import tree_files
+from runs.snapshots.blobs import blob_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A package of the snapshot as a wheel. ``asked`` has its extras and its marker, once for each line."""
+
+    source: LockedSource
+    wheel: Path
+    asked: tuple[tuple[tuple[str, ...], str], ...]
+
+    @property
+    def address(self) -> str:
+        """Where the resolver finds the wheel."""
+        return f"file://{quote(str(self.wheel))}"
+
+    @property
+    def requirements(self) -> list[str]:
+        """For the resolver, which so learns what the package depends on."""
+        return [
+            " ".join(
+                [
+                    f"{self.source.name}[{','.join(extras)}]" if extras else self.source.name,
+                    f"@ {self.address}",
+                    *([f"; {marker}"] if marker else []),
+                ]
+            )
+            for extras, marker in self.asked
+        ]
+
+
+@contextmanager
+def sources_built(workshop: Workshop, python: Path) -> Iterator[list[Built]]:
+    """Wheels of every package from files that the environment's lock, or its spec without one, names; they are gone at the
+    end. Raises EnvironmentFailed with the package's folder named when one cannot be built, or is not what the lock
+    says."""
+    wanted = _wanted(workshop)
+    if not wanted:
+        yield []
+        return
+    folder = build_tmp() / f"sources-{workshop.environment.digest[:16]}"
+    _remove(workshop, folder)
+    try:
+        yield [
+            _build(workshop, python, folder / str(number), path=path, described=described)
+            for number, (path, described) in enumerate(wanted.items())
+        ]
+    finally:
+        _remove(workshop, folder)
+
+
+def sources_install(workshop: Workshop, built: Sequence[Built], lock: str) -> None:
+    """Installs those of ``built`` that ``lock`` has: a marker may leave one out. What they depend on is installed
+    already."""
+    locked = {source.name for source in lock_sources(lock)}
+    wheels = [str(one.wheel) for one in built if one.source.name in locked]
+    if wheels:
+        words = ["pip", "install", "--python", str(workshop.python), "--no-deps", "--no-index", "--compile-bytecode"]
+        workshop.uv([*words, *wheels], what="Installing the packages of the source folder")
+
+
+def _wanted(workshop: Workshop) -> dict[str, Any]:
+    """By path, the digest of the files and how they are asked for; with a lock, what the package ``is``."""
+    if workshop.lock:
+        return {
+            source.path: {"tree": source.digest, "asked": [], "is": f"{source.name}=={source.version}"}
+            for source in lock_sources(workshop.lock)
+        }
+    sources: dict[str, Any] = workshop.spec.get("sources", {})
+    return sources
+
+
+def _build(workshop: Workshop, python: Path, folder: Path, *, path: str, described: dict[str, Any]) -> Built:
+    shown = f"./{path}" if path != "." else "the source folder"
+    handed_over = _hand_over(workshop, folder.name, described["tree"])
+    files, wheels = folder / "files", folder / "wheels"
+    workshop.say(f"Building the package in {shown}; it is installed as it is now, -e or not")
+    workshop.progress.say("resolve", f"Building the package in {shown}")
+    what = f"Building the package in {shown}"
+    workshop.command(["/bin/mkdir", "-p", str(wheels)], what=what)
+    workshop.command(["/bin/cp", "-r", "--", str(handed_over), str(files)], what=what)
+    if path.endswith(".whl"):
+        workshop.command(["/bin/mv", "--", str(files / Path(path).name), str(wheels)], what=what)
+    else:
+        start = files / Path(path).name if path.endswith((".zip", ".tar.gz")) else files
+        words = ["build", "--wheel", "--no-sources", "--python", str(python), "--out-dir", str(wheels), str(start)]
+        workshop.uv(words, what=what)
+    wheel = _wheel(workshop, wheels, shown=shown)
+    name, version, _, _ = parse_wheel_filename(wheel.name)
+    if "is" in described and described["is"] != f"{name}=={version}":
+        raise EnvironmentFailed(f"The package in {shown} is {name}=={version} now; the lock has {described['is']}.")
+    return Built(
+        source=LockedSource(path=path, name=name, version=str(version), digest=described["tree"]),
+        wheel=wheel,
+        asked=tuple((tuple(extras), marker) for extras, marker in described["asked"]),
+    )
+
+
+def _wheel(workshop: Workshop, folder: Path, *, shown: str) -> Path:
+    """The one wheel in ``folder``, which belongs to the build's user: its names are heard, nothing there is opened."""
+    names: list[str] = []
+
+    def each_line(line: str) -> bool:
+        names.append(line)
+        return False
+
+    workshop.command(["/bin/ls", "-1", str(folder)], what=f"Looking for the package of {shown}", each_line=each_line)
+    try:
+        (name,) = [name for name in names if name.endswith(".whl")]
+        parse_wheel_filename(name)
+    except (ValueError, InvalidWheelFilename) as error:
+        raise EnvironmentFailed(
+            f"{shown} gave no wheel that can be installed: {', '.join(names) or 'none'}."
+        ) from error
+    return folder / name
+
+
+def _hand_over(workshop: Workshop, name: str, tree: str) -> Path:
+    """The files of ``tree`` where builds can read and not change them."""
+    folder = workshop.hand_over_folder(f"source-{name}")
+    try:
+        entries = tree_files(tree)
+    except SnapshotRefused as error:
+        raise EnvironmentFailed(str(error)) from error
+    for entry in entries:
+        place = folder / entry.path
+        for above in reversed(place.relative_to(folder).parents):
+            (folder / above).mkdir(exist_ok=True)
+            (folder / above).chmod(0o755)  # whatever the server's umask is
+        shutil.copyfile(blob_path(entry.sha256), place)
+        place.chmod(0o755 if entry.executable else 0o644)
+    return folder
+
+
+def _remove(workshop: Workshop, folder: Path) -> None:
+    workshop.command(["/bin/rm", "-rf", "--", str(folder)], what="Clearing up after the packages of the source folder")

@@ -1,0 +1,155 @@
+"""Real builds of packages from files of the snapshot."""
+
+import io
+import subprocess
+from collections.abc import Callable, Mapping
+
+import pytest
+from django.conf import settings
+
+from runs.environments import environment_build, environment_ref
+from runs.environments.lock import lock_packages, lock_sources
+from runs.environments.sources import Source, sources_described
+from runs.models import Environment
+from runs.snapshots import snapshot_trees
+from runs.snapshots.blobs import blob_path, blob_store
+from runs.snapshots.manifest import Entry, snapshot_keep
+from runs.states import EnvironmentState
+from tests.runs.environments.index import BACKEND, PYPROJECT, Index
+
+Order = Callable[..., Environment]
+Log = Callable[[Environment], str]
+
+
+def package(name: str = "mine", *, action: str = "pass", metadata: str = "", module: str = "") -> dict[str, str]:
+    """A folder with a package that builds without anything from anywhere; ``metadata`` are further lines of it."""
+    backend = BACKEND.format(name=name, version="1.0", action=action)
+    backend = backend.replace('Version: 1.0\\n")', f'Version: 1.0\\n{metadata}")', 1)
+    backend = backend.replace(f'"{name}.py", ""', f'"{name}.py", {module!r}')
+    return {"pyproject.toml": PYPROJECT, "backend.py": backend}
+
+
+def with_sources(environment: Environment, files: Mapping[str, str | bytes], *sources: Source) -> Environment:
+    entries = []
+    for path, text in files.items():
+        blob = blob_store(io.BytesIO(text.encode() if isinstance(text, str) else text).read)
+        entries.append(Entry(path=path, sha256=blob.sha256, size_bytes=blob.size_bytes))
+    trees = snapshot_trees(snapshot_keep(entries, git={}))
+    environment.spec |= {"sources": sources_described(sources, trees)}
+    environment.save(update_fields=["spec"])
+    return environment
+
+
+def below(folder: str, files: Mapping[str, str]) -> dict[str, str]:
+    return {f"{folder}/{path}": text for path, text in files.items()}
+
+
+def said_by(environment: Environment, code: str) -> str:
+    done = subprocess.run([environment_ref(environment).python, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_package_of_the_source_is_built_with_what_it_depends_on(index: Index, order: Order, build_log: Log) -> None:
+    for name in ("leaf", "tree", "bush"):
+        index.add_wheel(name, "1.0")
+    metadata = "Requires-Dist: leaf\\nProvides-Extra: more\\nRequires-Dist: tree ; extra == 'more'\\n"
+    files = below("a b/pkg", package(metadata=metadata, module="answer = 42"))
+    source = Source(path="a b/pkg", where="r.txt:1", extras=("more",), marker='python_version > "3"')
+    built = environment_build(with_sources(order("bush"), files, source).pk)
+    assert built.error == ""
+    assert lock_packages(built.lock) == ["bush==1.0", "leaf==1.0", "tree==1.0", "mine==1.0"]
+    (locked,) = lock_sources(built.lock)
+    assert (locked.path, locked.digest) == ("a b/pkg", built.spec["sources"]["a b/pkg"]["tree"])
+    assert "://" not in built.lock
+    assert said_by(built, "import mine, leaf, tree; print(mine.answer)") == "42"
+    assert "Building the package in ./a b/pkg; it is installed as it is now, -e or not" in build_log(built)
+    left = [path.name for path in (settings.DATA_DIR / "build" / "tmp").iterdir()]
+    assert [name for name in left if name.startswith("sources-")] == []
+    assert not (settings.DATA_DIR / "tools" / "builds" / built.digest).exists()
+
+
+def test_packages_of_one_source_may_need_each_other_and_a_wheel_is_taken_as_it_is(index: Index, order: Order) -> None:
+    index.add_wheel("ready", "2.0", module="made = 'by hand'")
+    wheel = index.files.pop("ready-2.0-py3-none-any.whl")
+    index.add_source("packed", "1.0", action="pass")
+    archive = index.files.pop("packed-1.0.tar.gz")
+    metadata = "Requires-Dist: second\\nRequires-Dist: ready>=2\\n"
+    files = below("first", package("first", metadata=metadata)) | below("second", package("second"))
+    made = {"dist/ready-2.0-py3-none-any.whl": wheel, "dist/packed-1.0.tar.gz": archive}
+    paths = ("first", "second", *made)
+    sources = [Source(path=path, where="r.txt:1") for path in paths]
+    built = environment_build(with_sources(order(), {**files, **made}, *sources).pk)
+    assert built.error == ""
+    assert sorted(lock_packages(built.lock)) == ["first==1.0", "packed==1.0", "ready==2.0", "second==1.0"]
+    assert said_by(built, "import first, second, packed, ready; print(ready.made)") == "by hand"
+
+
+def test_the_lock_alone_builds_the_same_again(index: Index, order: Order) -> None:
+    index.add_wheel("leaf", "1.0")
+    files = package(metadata="Requires-Dist: leaf\\n", module="answer = 42")
+    first = environment_build(with_sources(order("leaf"), files, Source(path=".", where="r.txt:1")).pk)
+    assert first.error == ""
+    again = order("leaf")
+    again.spec = {key: value for key, value in again.spec.items() if key != "sources"} | {"lock": first.lock}
+    again.save(update_fields=["spec"])
+    built = environment_build(again.pk)
+    assert built.error == ""
+    assert built.lock == first.lock
+    assert said_by(built, "import mine; print(mine.answer)") == "42"
+
+
+def test_a_marker_that_does_not_hold_leaves_a_package_out(index: Index, order: Order) -> None:
+    index.add_wheel("leaf", "1.0")
+    source = Source(path=".", where="r.txt:1", marker='python_version < "3"')
+    built = environment_build(with_sources(order("leaf"), package(), source).pk)
+    assert (built.error, lock_packages(built.lock)) == ("", ["leaf==1.0"])
+
+
+def test_a_package_that_does_not_build_is_named_with_its_words(index: Index, order: Order) -> None:
+    files = below("lib", package(action="raise SystemExit('graphviz/cgraph.h: No such file')"))
+    failed = environment_build(with_sources(order(), files, Source(path="lib", where="r.txt:1")).pk)
+    assert failed.state == EnvironmentState.FAILED
+    assert failed.error == "Building the package in ./lib failed: graphviz/cgraph.h: No such file"
+
+
+def test_a_package_that_is_no_package_is_named(index: Index, order: Order) -> None:
+    files = {"lib/pyproject.toml": "[build-system", "lib/x.py": ""}
+    failed = environment_build(with_sources(order(), files, Source(path="lib", where="r.txt:1")).pk)
+    assert failed.error.startswith("Building the package in ./lib failed: Invalid `pyproject.toml` TOML parse error")
+    assert str(settings.DATA_DIR) not in failed.error
+
+
+@pytest.mark.needs("root")
+def test_the_code_of_a_package_runs_with_the_builds_rights_and_cannot_change_what_it_was_given(
+    index: Index, order: Order, build_log: Log
+) -> None:
+    given = settings.DATA_DIR / "tools" / "builds"
+    action = (
+        "print('uid', os.getuid(), file=sys.stderr); "
+        f"tries = [os.path.join(p, n) for p, _, names in os.walk({str(given)!r}) for n in names]; "
+        "print('given', len(tries), [t for t in tries if os.access(t, os.W_OK)], file=sys.stderr); "
+        f"print('blobs', os.access({str(blob_path('0' * 64).parent.parent)!r}, os.X_OK), file=sys.stderr)"
+    )
+    built = environment_build(with_sources(order(), package(action=action), Source(path=".", where="r.txt:1")).pk)
+    assert built.error == ""
+    said = build_log(built)
+    assert "uid 0" not in said
+    assert "given 2 []" in said
+    assert "blobs False" in said
+
+
+def test_an_index_that_a_package_names_itself_is_not_asked(index: Index, order: Order) -> None:
+    other = Index()
+    try:
+        other.add_wheel("leaf", "9.0")
+        index.add_wheel("leaf", "1.0")
+        files = package(metadata="Requires-Dist: leaf\\n")
+        files["pyproject.toml"] += (
+            f'[[tool.uv.index]]\nname = "other"\nurl = "{other.url}"\n[tool.uv.sources]\nleaf = {{ index = "other" }}\n'
+        )
+        built = environment_build(with_sources(order(), files, Source(path=".", where="r.txt:1")).pk)
+        assert (built.error, other.requests) == ("", [])
+        assert lock_packages(built.lock) == ["leaf==1.0", "mine==1.0"]
+    finally:
+        other.stop()
