@@ -52,7 +52,7 @@ class Built:
 
 @contextmanager
 def sources_built(workshop: Workshop, python: Path) -> Iterator[list[Built]]:
-    """Wheels of every package from files that the environment's lock, or its spec without one, names; they are gone at the
+    """Wheels of every package from files that the lock, or the spec without one, names; they are gone at the
     end. Raises EnvironmentFailed with the package's folder named when one cannot be built, or is not what the lock
     says."""
     wanted = _wanted(workshop)

@@ -133,7 +133,7 @@ def test_the_pipeline_asks_for_the_lock_and_keeps_what_decided_the_environment(r
 
 def test_an_ordinary_run_writes_down_what_decided_its_environment(ran, admin, monkeypatch):
     found = make_environment(ran.target, state=EnvironmentState.READY, lock=LOCK, spec=CANONICAL)
-    monkeypatch.setattr("runs.pipeline.prepare.environment_request", lambda spec, target, backend, read: found)
+    monkeypatch.setattr("runs.pipeline.prepare.environment_request", lambda *_: found)
     monkeypatch.setattr("runs.pipeline.prepare.environment_is_intact", lambda environment: True)
     new = run_submit(
         owner=admin, spec=RunSpec(), snapshot=ran.snapshot, submission_key="plain", experiment_name="digits"
