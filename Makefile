@@ -29,5 +29,5 @@ lock: dev
 
 # The checkout only: the data folder is left alone.
 clean:
-	rm -rf .venv .venv-training .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-training .venv-horovod .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -108,6 +108,15 @@ def training_python() -> Path:
     return Path(done.stdout.strip().splitlines()[-1])
 
 
+@pytest.fixture(scope="session")
+def horovod_python(training_python: Path) -> Path:
+    """A Python with the training environment's TensorFlow, Horovod and the platform's module beside it, that
+    unprivileged users can run too. Horovod is compiled once, by the platform's own recipe; later sessions find it."""
+    from tests.horovod import horovod_install
+
+    return horovod_install(training_python)
+
+
 @pytest.fixture
 def admin(db, django_user_model):
     """An administrator, password ``correct horse``."""

@@ -2,8 +2,9 @@
 
 A release is listed when its CPU and GPU requirements resolve on Linux x86_64 for every Python of its row, and a small
 Keras model trained, saved and wrote a summary with it. ``added`` are packages that the platform adds: TensorFlow 2.21
-no longer depends on tensorboard, without which ``tf.summary`` fails. ``limits`` are sentences about the minor versions
-from ``since`` to ``until``, both included and either left out.
+no longer depends on tensorboard, without which ``tf.summary`` fails. ``horovod`` is the recipe of its Horovod wheel:
+the release and the edits of its source (``runs.environments.horovod.recipe``). ``limits`` are sentences about the minor
+versions from ``since`` to ``until``, both included and either left out.
 """
 
 import json
@@ -11,8 +12,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 _DATA = Path(__file__).with_name("catalogue.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HorovodRecipe:
+    """Which Horovod is built for a release, and by which edits of its source."""
+
+    version: str
+    edits: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +34,7 @@ class Release:
     keras: int
     added: tuple[str, ...]
     limits: tuple[str, ...] = ()
+    horovod: HorovodRecipe | None = None
 
     def requirement(self, *, gpu: bool, machine: str) -> str:
         """The framework as a package requirement. There are separate, smaller CPU wheels for x86_64 alone."""
@@ -63,9 +74,14 @@ def releases() -> tuple[Release, ...]:
             keras=row["keras"],
             added=tuple(row["added"]),
             limits=tuple(limit["text"] for limit in data["limits"] if _applies(limit, row["version"])),
+            horovod=_horovod(row.get("horovod")),
         )
         for row in data["releases"]
     )
+
+
+def _horovod(row: dict[str, Any] | None) -> HorovodRecipe | None:
+    return None if row is None else HorovodRecipe(version=row["version"], edits=tuple(row["edits"]))
 
 
 def _applies(limit: dict[str, str], version: str) -> bool:

@@ -1,5 +1,6 @@
 """From the lock to the files of an environment: downloaded, unpacked, compiled to bytecode."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from runs.environments.lock import lock_packages
@@ -14,11 +15,12 @@ def venv_create(workshop: Workshop, python: Path) -> None:
     workshop.uv(["venv", "--quiet", "--python", str(python), str(workshop.path)], what="Creating the environment")
 
 
-def packages_install(workshop: Workshop, lock: str) -> None:
-    """Everything of ``lock``, and nothing else. Raises EnvironmentFailed with the package named."""
+def packages_install(workshop: Workshop, lock: str, compiled: Sequence[str] = ()) -> None:
+    """Everything of ``lock`` with the wheels that were ``compiled`` here (requirements with their files' addresses and
+    hashes), and nothing else. Raises EnvironmentFailed with the package named."""
     packages = len(lock_packages(lock))
     workshop.progress.say("download", f"Fetching {packages} packages")
-    locked = workshop.hand_over("requirements.txt", lock)
+    locked = workshop.hand_over("requirements.txt", "\n".join([lock.rstrip("\n"), *compiled, ""]))
     with Downloads(progress=workshop.progress, cache=uv_cache(), packages=packages) as downloads:
 
         def each_line(line: str) -> bool:

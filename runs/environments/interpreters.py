@@ -75,7 +75,7 @@ def interpreter_choose(backend: ComputeBackend, pythons: Sequence[str], *, wante
     own last. ``wanted_by`` names what asks, for the message. Raises EnvironmentFailed when there is none."""
     tried: list[str] = []
     for candidate, minor in _candidates(pythons):
-        found = _probe(backend, candidate)
+        found = interpreter_at(backend, candidate)
         if found is not None and found.minor == minor and found.implementation == "cpython":
             return found
         tried.append(str(candidate))
@@ -92,7 +92,7 @@ def interpreter_same(backend: ComputeBackend, identity: dict[str, str]) -> Inter
     """The usable Python with this identity, wherever it lies. Raises EnvironmentFailed when it is gone."""
     minor = ".".join(identity["version"].split(".")[:2])
     for candidate, _ in _candidates([minor]):
-        found = _probe(backend, candidate)
+        found = interpreter_at(backend, candidate)
         if found is not None and found.identity == identity:
             return found
     raise EnvironmentFailed(
@@ -105,7 +105,7 @@ def interpreter_again(backend: ComputeBackend, identity: dict[str, str]) -> Inte
     """The usable Python with this identity or, when it is gone, the first whose compiled packages are the same: the
     same minor version, ABI and machine. Raises EnvironmentFailed when there is none."""
     minor = ".".join(identity["version"].split(".")[:2])
-    found = [probed for path, _ in _candidates([minor]) if (probed := _probe(backend, path)) is not None]
+    found = [probed for path, _ in _candidates([minor]) if (probed := interpreter_at(backend, path)) is not None]
     same = [each for each in found if each.identity == identity]
     near = [each for each in found if all(each.identity[key] == identity[key] for key in _SAME_PACKAGES)]
     for interpreter in [*same, *near]:
@@ -140,7 +140,7 @@ def _named(minor: str) -> Iterator[str]:
         yield getattr(sys, "_base_executable", "") or sys.executable
 
 
-def _probe(backend: ComputeBackend, path: Path) -> Interpreter | None:
+def interpreter_at(backend: ComputeBackend, path: Path) -> Interpreter | None:
     """What the interpreter says of itself when it is run with a build's rights, or None when it does not run."""
     answer = bytearray()
     command = backend.build_command([str(path), "-I", "-S", "-c", _PROBE], environ={})

@@ -1,7 +1,8 @@
 """The lock of an environment: every package with its version and hashes, and nothing else.
 
 What does not come from a package index stands in comment lines that only the platform writes, so that the whole stays a
-requirements file: ``# source <path> <name>==<version> <digest>`` is a package from files of the source.
+requirements file: ``# source <path> <name>==<version> <digest>`` is a package from files of the source, and
+``# horovod <version> tensorflow …`` the Horovod that was compiled.
 
 It comes out of the resolver's output, which an index or a package under build could have written to; so only lines
 of exactly this form are taken, and no address can get in but those that were asked for.
@@ -16,6 +17,10 @@ from runs.errors import EnvironmentFailed
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9._-]*==[A-Za-z0-9.!+_-]+( ; [^\\]+)?( \\)?")
 _ADDRESSED = re.compile(r"[a-z0-9][a-z0-9._-]* @ (\S+)( ; [^\\]+)?( \\)?")
+_HOROVOD = re.compile(
+    r"# horovod (?P<version>\S+) tensorflow (?P<tensorflow>\S+) mpi (?P<mpi>.+) operations (?P<operations>.+) "
+    r"recipe (?P<recipe>[0-9a-f]+) wheel sha256:(?P<wheel>[0-9a-f]{64}) module (?P<module>[0-9a-f]+)"
+)
 _HASH = re.compile(r" +--hash=sha\d+:[0-9a-f]+( \\)?")
 _SOURCE = re.compile(r"# source (\S+) ([a-z0-9-]+)==(\S+) ([0-9a-f]{40}|[0-9a-f]{64})")
 
@@ -67,12 +72,16 @@ class LockReader:
 
 
 def lock_packages(lock: str) -> list[str]:
-    """The packages of a lock as ``name==version``, or ``name @ address``, in its order; those from files last."""
+    """The packages of a lock as ``name==version``, or ``name @ address``, in its order; those that were
+    built from files, or compiled here, last."""
     return [
         " ".join(line.split(" ")[:3]) if _ADDRESSED.fullmatch(line) else line.split(" ")[0]
         for line in lock.splitlines()
         if line[:1].strip() and not line.startswith("#")
-    ] + [f"{source.name}=={source.version}" for source in lock_sources(lock)]
+    ] + [
+        *(f"{source.name}=={source.version}" for source in lock_sources(lock)),
+        *(f"horovod=={compiled['version']}" for compiled in [lock_horovod(lock)] if compiled),
+    ]
 
 
 def lock_sources(lock: str) -> list[LockedSource]:
@@ -95,6 +104,30 @@ def lock_version(lock: str, name: str) -> str:
     """The version of the package ``name``; empty when the lock has none of it."""
     pairs = (line.partition("==") for line in lock_packages(lock))
     return next((version for found, _, version in pairs if found == name), "")
+
+
+def lock_block(lock: str, name: str) -> str:
+    """The lines of the package ``name`` with its hashes; empty when the lock has none of it."""
+    return next((block for block in _blocks(lock) if block.startswith(f"{name}==")), "")
+
+
+def lock_with_horovod(
+    lock: str, *, version: str, tensorflow: str, mpi: str, operations: str, recipe: str, wheel: str, module: str
+) -> str:
+    """``lock`` with the line of the Horovod that was compiled: ``wheel`` is its SHA-256, ``module`` the digest of the
+    part beside it. An earlier line of it is replaced."""
+    lines = [line for line in lock.splitlines() if not _HOROVOD.fullmatch(line)]
+    compiled = (
+        f"# horovod {version} tensorflow {tensorflow} mpi {mpi} operations {operations} recipe {recipe} "
+        f"wheel sha256:{wheel} module {module}"
+    )
+    return "\n".join([*lines, compiled]) + "\n"
+
+
+def lock_horovod(lock: str) -> dict[str, str]:
+    """What ``lock_with_horovod`` wrote, by its names; empty when the lock has no Horovod."""
+    match = next((match for line in lock.splitlines() if (match := _HOROVOD.fullmatch(line))), None)
+    return {} if match is None else match.groupdict()
 
 
 def lock_restricted(lock: str, hashes: Mapping[str, Collection[str]]) -> str:

@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from runs.environments.catalogue import Release, releases
+from runs.environments.horovod.wanted import is_horovod
 from runs.errors import EnvironmentFailed
 from runs.spec import address_problem
 
@@ -47,12 +48,12 @@ def packages_of(
     lines: Iterable[str], release: Release, *, gpu: bool, machine: str, legacy_keras: bool = False
 ) -> Packages:
     """The packages of a run that asks for ``lines``. A framework with a version there replaces the platform's; one
-    without a version gets the release's. ``legacy_keras`` adds tf_keras of the framework's minor version, where
-    ``tf.keras`` is Keras 3. Raises EnvironmentFailed for a line that is no requirement, or an address where none may
-    be."""
+    without a version gets the release's. Horovod is left out: it does not come from the index. ``legacy_keras`` adds
+    tf_keras of the framework's minor version, where ``tf.keras`` is Keras 3. Raises EnvironmentFailed for a line that
+    is no requirement, or an address where none may be."""
     asked = [parsed(line) for line in lines]
     own = [requirement for requirement in asked if canonicalize_name(requirement.name) in FRAMEWORKS]
-    others = sorted({spelled(requirement) for requirement in asked if requirement not in own})
+    others = sorted({spelled(each) for each in asked if each not in own and not is_horovod(each)})
     names = {canonicalize_name(requirement.name) for requirement in asked}
     wanted = {_framework(requirement, release, gpu=gpu) for requirement in own if _says_something(requirement)}
     framework = tuple(sorted(wanted)) or (release.requirement(gpu=gpu, machine=machine),)

@@ -7,6 +7,7 @@ bytes; 0 of 0 when there is nothing to count), ``percent`` is of the whole build
 import re
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,12 @@ INTERVAL_S = 0.5
 #: Where each phase begins, in percent of the whole, after builds on two cores; a phase ends where the next begins.
 PHASES = {"resolve": 0, "create": 4, "download": 5, "install": 75, "compile": 78, "seal": 97, "ready": 100}
 
+#: The same where Horovod belongs to the environment; without its wheel at hand, compiling it takes most of the time.
+HOROVOD_PHASES = {
+    **{"resolve": 0, "horovod": 3, "create": 74, "download": 75, "install": 92, "compile": 93},
+    **{"check": 97, "seal": 99, "ready": 100},
+}
+
 #: A wheel unpacks to about so many times its size (TensorFlow 2.21: 261 MiB to 1.25 GiB).
 UNPACKED_FACTOR = 4
 
@@ -35,6 +42,7 @@ class Progress:
 
     def __init__(self, environment: Environment) -> None:
         self._environment_id = environment.pk
+        self._phases = HOROVOD_PHASES if "horovod" in environment.spec else PHASES
         self._lock = threading.Lock()
         self._percent = 0
         self._phase = ""
@@ -47,7 +55,7 @@ class Progress:
             if phase == self._phase and now - self._said_at < INTERVAL_S:
                 return
             self._phase, self._said_at = phase, now
-            self._percent = max(self._percent, _percent(phase, done, total))
+            self._percent = max(self._percent, _percent(self._phases, phase, done, total))
             said = {"phase": phase, "label": label, "done": done, "total": total, "percent": self._percent}
             Environment.objects.filter(pk=self._environment_id).update(progress=said)
         ring_environment(self._environment_id)
@@ -114,10 +122,10 @@ class Downloads:
             self.progress.say("download", label or "Unpacking the packages", done=done, total=total)
 
 
-def _percent(phase: str, done: int, total: int) -> int:
-    names = list(PHASES)
-    start = PHASES[phase]
-    end = PHASES[names[min(names.index(phase) + 1, len(names) - 1)]]
+def _percent(phases: Mapping[str, int], phase: str, done: int, total: int) -> int:
+    names = list(phases)
+    start = phases[phase]
+    end = phases[names[min(names.index(phase) + 1, len(names) - 1)]]
     return start + int((end - start) * min(done, total) / total) if total else start
 
 

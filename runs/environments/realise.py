@@ -1,4 +1,4 @@
-"""The steps of a build, in their order: Python, resolve, create, install, seal, mark.
+"""The steps of a build, in their order: Python, resolve, compile Horovod, create, install, seal, mark.
 
 Every command runs with a build's rights. The environment is built at its final path, since virtual environments do not
 relocate; what counts is the mark, which the server writes last.
@@ -7,6 +7,7 @@ relocate; what counts is the mark, which the server writes last.
 import time
 from typing import Any
 
+from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
 from runs.environments.interpreters import interpreter_same
 from runs.environments.realised import mark_remove, mark_write, size_on_disk
@@ -28,9 +29,13 @@ def realise(workshop: Workshop) -> dict[str, Any]:
     _introduce(workshop)
     with sources_built(workshop, interpreter.path) as built:
         lock = workshop.lock or packages_resolve(workshop, interpreter.path, built)
+        compiled = horovod_wheels(workshop, lock, interpreter) if "horovod" in spec else None
         venv_create(workshop, interpreter.path)
-        packages_install(workshop, lock)
+        packages_install(workshop, lock, compiled.requirements if compiled else ())
         sources_install(workshop, built, lock)
+        if compiled:
+            horovod_try(workshop)
+            lock = compiled.lock
     workshop.progress.say("seal", "Closing the environment to writers")
     workshop.backend.seal(workshop.path)
     mark = {

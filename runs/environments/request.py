@@ -11,6 +11,8 @@ from packaging.requirements import Requirement
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
 from runs.environments.catalogue import Release, default_version, find, versions
+from runs.environments.horovod.describing import OVERRIDE, horovod_described
+from runs.environments.horovod.wanted import horovod_wanted
 from runs.environments.interpreters import Interpreter, interpreter_choose
 from runs.environments.packages import Packages, packages_of, release_for
 from runs.environments.realised import environment_is_intact
@@ -98,6 +100,9 @@ def environment_spec(
         if trees is None:
             raise ValueError("Packages from files belong to a snapshot, and there is none to take them from.")
         described["sources"] = sources_described(wishes.sources, trees)
+    if horovod_wanted(spec.distributed_backend, wishes.requirements):
+        described["horovod"] = horovod_described(packages.framework, interpreter, backend, gpu=spec.use_gpu)
+        described["overrides"].append(OVERRIDE)
     return described
 
 
@@ -109,7 +114,8 @@ def spec_digest(canonical: dict[str, Any]) -> str:
 
 def spec_packages(canonical: dict[str, Any]) -> list[str]:
     """Every requirement of a canonical description, as it goes to the resolver."""
-    return [*canonical["framework"]["requirements"], *canonical["added"], *canonical["packages"]]
+    needed = canonical.get("horovod", {}).get("requires", [])
+    return [*canonical["framework"]["requirements"], *canonical["added"], *canonical["packages"], *needed]
 
 
 def spec_addresses(canonical: dict[str, Any]) -> set[str]:

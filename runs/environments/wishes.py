@@ -10,6 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from runs.environments.horovod.wanted import is_horovod, line_problem
 from runs.environments.packages import FRAMEWORKS, parsed, spelled
 from runs.environments.requirements import Asked, Read, requirements_read
 from runs.environments.sources import Source
@@ -76,6 +77,7 @@ def wishes_of(spec: RunSpec, read: Read | None) -> Wishes:
         problems=(
             *(Problem(field="pip_requirements_file", message=message) for message in problems),
             *_contradictions([*asked, *constraints]),
+            *_horovod([*asked, *constraints]),
         ),
     )
 
@@ -98,6 +100,15 @@ def _contradictions(lines: list[Asked]) -> list[Problem]:
         name = "tensorflow" if _is_framework(asked) else canonicalize_name(asked.requirement.name)
         groups[name, str(asked.requirement.marker or "")].append(asked)
     return [problem for group in groups.values() if (problem := _contradiction(group)) is not None]
+
+
+def _horovod(lines: list[Asked]) -> list[Problem]:
+    named = [asked for asked in lines if is_horovod(asked.requirement)]
+    return [Problem(field=_field(asked), message=problem) for asked in named if (problem := line_problem(asked))]
+
+
+def _field(asked: Asked) -> str:
+    return "pip_packages" if asked.where == FORM else "pip_requirements_file"
 
 
 def _contradiction(group: list[Asked]) -> Problem | None:

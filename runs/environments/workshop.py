@@ -44,6 +44,11 @@ class Workshop:
         return self.spec.get("lock") or self.environment.lock
 
     @property
+    def time_left_s(self) -> float:
+        """The seconds that this build may still take; negative when they are over."""
+        return self._ends_at - time.monotonic()
+
+    @property
     def python(self) -> Path:
         """The environment's own interpreter, there once the environment is created."""
         return self.path / "bin" / "python"
@@ -76,7 +81,7 @@ class Workshop:
         output = self.output.reader(each_line=each_line)
         command = self.backend.build_command(argv, environ={**self.environ, **(environ or {})})
         try:
-            code = command.run(output=output.write, timeout_s=max(1.0, self._ends_at - time.monotonic()))
+            code = command.run(output=output.write, timeout_s=max(1.0, self.time_left_s))
         except TimeoutError as error:
             raise EnvironmentFailed(f"{what} took too long: a build may take {DEADLINE_S / 60:.0f} minutes.") from error
         finally:
