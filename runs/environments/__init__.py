@@ -14,7 +14,7 @@ from runs.environments.again import environment_lock_problem, environment_reques
 from runs.environments.build import environment_build, environment_is_being_built
 from runs.environments.catalogue import default_version, versions
 from runs.environments.keras import keras_variables
-from runs.environments.realised import environment_is_intact, environment_ref
+from runs.environments.realised import environment_is_intact, environment_is_there, environment_ref
 from runs.environments.removal import environment_delete, environment_evict, leftovers_remove
 from runs.environments.request import environment_request, environment_spec
 from runs.environments.revisions import environment_update, revision_before, revision_newest
@@ -31,6 +31,7 @@ __all__ = [
     "environment_evict",
     "environment_is_being_built",
     "environment_is_intact",
+    "environment_is_there",
     "environment_lock_problem",
     "environment_ref",
     "environment_request",

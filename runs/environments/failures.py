@@ -16,6 +16,8 @@ _DEPENDS_ON_PYTHON = re.compile(r"and ([^ ]+) depends on Python([^ ,]+)")
 _BUILD = re.compile(r"Failed to (?:build|download and build) `([^`]+)`")
 _FOLDER = re.compile(r"^error: Failed to build `/[^`]+`\n((?:.|\n)*)", re.MULTILINE)
 _FETCH = re.compile(r"Failed to fetch: `?([^`\s]+)")
+_DOWNLOAD = re.compile(r"Failed to download `([^`]+)`")
+_DAMAGED = re.compile(r"The structure of `([^`]+)` \(v([^)]+)\) was invalid:\s+(.+)")
 _STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+ [^)]*)\)")
 _HASH = re.compile(r"Hash mismatch for `([^`]+)`")
 _MOST_CHARACTERS = 900
@@ -85,6 +87,24 @@ def _unreachable(output: str) -> str:
     return f"The package index cannot be reached at {match[1]}: {causes[-1] if causes else 'no answer'}."
 
 
+def _broken_off(output: str) -> str:
+    match = _DOWNLOAD.search(output)
+    if match is None:
+        return ""
+    causes = re.findall(r"cause: (.+)", output) or ["no reason was given"]
+    return f"The download of {match[1]} broke off: {causes[-1].rstrip('.')}. Submit again."
+
+
+def _damaged_package(output: str) -> str:
+    match = _DAMAGED.search(output)
+    if match is None:
+        return ""
+    return (
+        f"What came for the package {match[1]}=={match[2]} cannot be read ({match[3].strip()}): the connection broke "
+        "off, or the package index has a damaged file. Submit again, or name another version."
+    )
+
+
 def _unknown_package(output: str) -> str:
     match = _NOT_FOUND.search(output)
     if match is None:
@@ -135,6 +155,8 @@ _OF_THE_MACHINE: tuple[Recogniser, ...] = (_disk_full, _hash_mismatch)
 _OF_PACKAGES: tuple[Recogniser, ...] = (
     _build_failed,
     _unreachable,
+    _broken_off,
+    _damaged_package,
     _unknown_package,
     _wrong_python,
     _no_wheel,

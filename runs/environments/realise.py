@@ -13,6 +13,7 @@ from runs.environments.interpreters import interpreter_same
 from runs.environments.realised import mark_remove, mark_write, size_on_disk
 from runs.environments.resolving import packages_resolve
 from runs.environments.source_builds import sources_built, sources_install
+from runs.environments.wholeness import folders_record
 from runs.environments.workshop import Workshop
 
 REMOVE_WITHIN_S = 10.0
@@ -43,6 +44,7 @@ def realise(workshop: Workshop) -> dict[str, Any]:
         "python": interpreter.version,
         "size_bytes": size_on_disk(workshop.path),
         "lock": lock,
+        "folders": folders_record(workshop.path),
     }
     mark_write(workshop.path, mark)
     return mark

@@ -1,7 +1,8 @@
 """An environment on the disk: its mark, its interpreter, whether it is whole.
 
 The mark ``.trainhouse-ready.json`` is written by the server after everything else, so a folder without it is the
-remains of a build that did not end. It holds the digest, the lock, the size and the Python's version.
+remains of a build that did not end. It holds the digest, the lock, the size, the Python's version and what is to be
+known of the folders.
 """
 
 import json
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.plan import EnvironmentRef
+from runs.environments.wholeness import folder_damaged
 from runs.models import Environment
 
 MARK = ".trainhouse-ready.json"
@@ -28,25 +30,20 @@ def environment_ref(environment: Environment) -> EnvironmentRef:
 
 
 def environment_is_intact(environment: Environment) -> bool:
-    """Whether the environment lies where it was built, finished, with its interpreter. Reads one file, no more."""
+    """Whether the environment lies where it was built, finished, and no file has gone. Takes some milliseconds."""
     return bool(environment.path) and intact_mark(Path(environment.path), environment.digest) is not None
 
 
+def environment_is_there(environment: Environment) -> bool:
+    """Whether it lies where it was built, finished, with its interpreter: one file is read, for a page of many."""
+    return bool(environment.path) and _mark(Path(environment.path), environment.digest) is not None
+
+
 def intact_mark(path: Path, digest: str) -> dict[str, Any] | None:
-    """The mark of the environment at ``path``, when it is the server's own, of this digest, and the interpreter is
-    there; None otherwise. The user that builds could lay down a mark too, so its owner counts."""
-    try:
-        handle = os.open(path / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            facts = os.fstat(handle)
-            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
-                return None
-            content = json.loads(file.read(_MOST_MARK_BYTES))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict) or content.get("digest") != digest:
-        return None
-    return content if os.access(path / "bin" / "python", os.X_OK) else None
+    """The mark of the environment at ``path``, when it is the server's own, of this digest, and the interpreter and
+    all other files are there; None otherwise."""
+    mark = _mark(path, digest)
+    return None if mark is None or folder_damaged(path, mark.get("folders", {})) else mark
 
 
 def mark_write(path: Path, content: dict[str, Any]) -> None:
@@ -76,6 +73,22 @@ def size_on_disk(path: Path) -> int:
                 seen.add(facts.st_ino)
                 total += facts.st_size
     return total
+
+
+def _mark(path: Path, digest: str) -> dict[str, Any] | None:
+    """The user that builds could lay down a mark too, so its owner counts."""
+    try:
+        handle = os.open(path / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            facts = os.fstat(handle)
+            if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid():
+                return None
+            content = json.loads(file.read(_MOST_MARK_BYTES))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or content.get("digest") != digest:
+        return None
+    return content if os.access(path / "bin" / "python", os.X_OK) else None
 
 
 @contextmanager

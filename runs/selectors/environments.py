@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 
-from runs.environments import environment_is_intact, environments_bytes, with_last_use
+from runs.environments import environment_is_there, environments_bytes, with_last_use
 from runs.environments.difference import lock_versions
 from runs.models import Environment, Run, Stream
 from runs.permissions import environments_visible_to, is_administrator, runs_visible_to
@@ -128,7 +128,7 @@ def environment_title(environment: Environment) -> Title:
 
 def condition_of(environment: Environment) -> Condition:
     """Where ``environment`` stands. Reads the mark of one that should be ready."""
-    if environment.state == EnvironmentState.READY and not environment_is_intact(environment):
+    if environment.state == EnvironmentState.READY and not environment_is_there(environment):
         return _DAMAGED
     return Condition(
         state=environment.state,

@@ -26,12 +26,18 @@ PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-p
 
 
 class Index:
-    """Serves what was added under ``/simple/``. ``password`` makes it ask for user ``reader``."""
+    """Serves what was added under ``/simple/``. ``password`` makes it ask for user ``reader``; of a file in ``cut`` it
+    sends half and hangs up, of one in ``stalled`` half and then nothing until it stops. Where ``with_metadata``, a
+    wheel's metadata can be had without the wheel (PEP 658), as on PyPI."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.password = ""
+        self.cut: set[str] = set()
+        self.stalled: set[str] = set()
+        self.with_metadata = False
         self.requests: list[str] = []
+        self._stopped = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -45,14 +51,24 @@ class Index:
         return f"http://{user}127.0.0.1:{self.port}/simple"
 
     def stop(self) -> None:
+        self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
-    def add_wheel(self, name: str, version: str, *, requires: tuple[str, ...] = (), module: str = "") -> None:
+    def add_wheel(
+        self,
+        name: str,
+        version: str,
+        *,
+        requires: tuple[str, ...] = (),
+        module: str = "",
+        files: dict[str, str] | None = None,
+    ) -> None:
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
         content = {
             f"{name}.py": module or f"version = {version!r}\n",
+            **(files or {}),
             f"{name}-{version}.dist-info/METADATA": metadata,
             f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
@@ -79,6 +95,12 @@ class Index:
                 archive.addfile(facts, io.BytesIO(text.encode()))
         self.files[f"{name}-{version}.tar.gz"] = buffer.getvalue()
 
+    def _content(self, name: str) -> bytes | None:
+        if not name.endswith(".metadata"):
+            return self.files.get(name)
+        with zipfile.ZipFile(io.BytesIO(self.files[name.removesuffix(".metadata")])) as wheel:
+            return wheel.read(next(path for path in wheel.namelist() if path.endswith("/METADATA")))
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         index = self
 
@@ -90,7 +112,7 @@ class Index:
                 if index.password and self.headers.get("Authorization") != _basic("reader", index.password):
                     self._answer(401, b"", "text/plain")
                 elif self.path.startswith("/files/"):
-                    content = index.files.get(self.path.removeprefix("/files/"))
+                    content = index._content(self.path.removeprefix("/files/"))
                     self._answer(200 if content else 404, content or b"", "application/octet-stream")
                 else:
                     self._listing(self.path.strip("/").removeprefix("simple").strip("/"))
@@ -99,8 +121,9 @@ class Index:
 
             def _listing(self, name: str) -> None:
                 found = [file for file in index.files if file.split("-")[0] == name.replace("-", "_")]
+                more = ' data-core-metadata="true"' if index.with_metadata else ""
                 links = "".join(
-                    f'<a href="/files/{file}#sha256={hashlib.sha256(index.files[file]).hexdigest()}">{file}</a>'
+                    f'<a href="/files/{file}#sha256={hashlib.sha256(index.files[file]).hexdigest()}"{more}>{file}</a>'
                     for file in found
                 )
                 self._answer(200 if found else 404, f"<html><body>{links}</body></html>".encode(), "text/html")
@@ -112,7 +135,14 @@ class Index:
                 if status == 401:
                     self.send_header("WWW-Authenticate", 'Basic realm="index"')
                 self.end_headers()
-                if self.command == "GET":
+                name = self.path.removeprefix("/files/")
+                if self.command == "GET" and name in index.cut | index.stalled:
+                    self.wfile.write(content[: len(content) // 2])
+                    self.wfile.flush()
+                    self.close_connection = True
+                    if name in index.stalled:
+                        index._stopped.wait()
+                elif self.command == "GET":
                     self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:

