@@ -7,12 +7,15 @@ the process at its start with a sentence that names it. ``DATABASE_URL`` and ``R
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 PREFIX = "TRAINHOUSE_"
+CONDA_FALLBACKS = ("pypi", "off")
+CHANNEL_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*){0,3}", re.ASCII)
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 #: Variables of the same prefix that are no settings of the server: the tests' switch and what a run's task sees.
@@ -38,6 +41,9 @@ class Env:
     log_level: str = "INFO"
     members_may_use_local: bool = False
     allow_url_packages: bool = False
+    conda_channels: tuple[str, ...] = ("conda-forge",)
+    conda_channel_alias: str = "https://conda.anaconda.org"
+    conda_fallback: str = "pypi"
     run_user_ids: str = "200000-265535"
     local_cpu_slots: int = 0
     snapshot_max_bytes: int = 300 * 1024 * 1024
@@ -92,6 +98,31 @@ def _check(env: Env) -> None:
         raise SettingError(f"TRAINHOUSE_LOG_LEVEL is {env.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}.")
     if env.public_url and urlsplit(env.public_url).scheme not in ("http", "https"):
         raise SettingError(f"TRAINHOUSE_PUBLIC_URL is {env.public_url!r}; it must begin with http:// or https://.")
+    if env.conda_fallback not in CONDA_FALLBACKS:
+        allowed = ", ".join(CONDA_FALLBACKS)
+        raise SettingError(f"TRAINHOUSE_CONDA_FALLBACK is {env.conda_fallback!r}; it must be one of {allowed}.")
+    _check_channel("TRAINHOUSE_CONDA_CHANNEL_ALIAS", env.conda_channel_alias)
+    if not env.conda_channels:
+        raise SettingError("TRAINHOUSE_CONDA_CHANNELS is empty; name at least one channel, such as conda-forge.")
+    for channel in env.conda_channels:
+        if "://" in channel:
+            _check_channel("TRAINHOUSE_CONDA_CHANNELS", channel)
+        elif not CHANNEL_NAME.fullmatch(channel):
+            raise SettingError(
+                f"TRAINHOUSE_CONDA_CHANNELS names {channel!r}, which is neither a channel's name, such as conda-forge, "
+                "nor an address: https://, http:// or file://."
+            )
+
+
+def _check_channel(variable: str, address: str) -> None:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https", "file") or not (parts.netloc or parts.scheme == "file"):
+        raise SettingError(f"{variable} names {address!r}; an address begins with https://, http:// or file://.")
+    if "@" in parts.netloc or parts.path.startswith("/t/") or parts.query or parts.fragment:
+        raise SettingError(
+            f"{variable} names an address of {parts.hostname or 'a channel'} with a user, a password or a token, which "
+            "would be seen in locks and logs. Leave them out."
+        )
 
 
 def _text(environ: Mapping[str, str], variable: str) -> str | None:

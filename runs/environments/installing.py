@@ -15,9 +15,10 @@ def venv_create(workshop: Workshop, python: Path) -> None:
     workshop.uv(["venv", "--quiet", "--python", str(python), str(workshop.path)], what="Creating the environment")
 
 
-def packages_install(workshop: Workshop, lock: str, compiled: Sequence[str] = ()) -> None:
+def packages_install(workshop: Workshop, lock: str, compiled: Sequence[str] = (), *, keeping: bool = False) -> None:
     """Everything of ``lock`` with the wheels that were ``compiled`` here (requirements with their files' addresses and
-    hashes), and nothing else. Raises EnvironmentFailed with the package named."""
+    hashes), and nothing else but, when ``keeping``, what is there already. Raises EnvironmentFailed with the package
+    named."""
     packages = len(lock_packages(lock))
     workshop.progress.say("download", f"Fetching {packages} packages")
     locked = workshop.hand_over("requirements.txt", "\n".join([lock.rstrip("\n"), *compiled, ""]))
@@ -27,8 +28,10 @@ def packages_install(workshop: Workshop, lock: str, compiled: Sequence[str] = ()
             downloads.line(line)
             return True
 
+        # A Python from a channel may call itself externally managed; this one is the build's own.
+        way = ["install", "--no-deps", "--break-system-packages", "-r"] if keeping else ["sync"]
         workshop.uv(
-            ["pip", "sync", "--python", str(workshop.python), "--require-hashes", "--compile-bytecode", locked],
+            ["pip", *way, locked, "--python", str(workshop.python), "--require-hashes", "--compile-bytecode"],
             what="Installing the packages",
             each_line=each_line,
         )

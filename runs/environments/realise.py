@@ -7,6 +7,7 @@ relocate; what counts is the mark, which the server writes last.
 import time
 from typing import Any
 
+from runs.environments.conda.building import conda_installed
 from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
 from runs.environments.interpreters import interpreter_same
@@ -28,12 +29,15 @@ def realise(workshop: Workshop) -> dict[str, Any]:
     _remove_earlier(workshop)
     workshop.say(f"Python {interpreter.version} at {interpreter.path}")
     _introduce(workshop)
-    with sources_built(workshop, interpreter.path) as built:
-        lock = workshop.lock or packages_resolve(workshop, interpreter.path, built)
-        compiled = horovod_wheels(workshop, lock, interpreter) if "horovod" in spec else None
-        venv_create(workshop, interpreter.path)
-        packages_install(workshop, lock, compiled.requirements if compiled else ())
-        sources_install(workshop, built, lock)
+    with conda_installed(workshop, interpreter) as conda:
+        interpreter = conda.interpreter if conda else interpreter
+        with sources_built(workshop, interpreter.path) as built:
+            lock = workshop.lock or packages_resolve(workshop, interpreter.path, built, conda.beside if conda else None)
+            compiled = horovod_wheels(workshop, lock, interpreter) if "horovod" in spec else None
+            if conda is None:
+                venv_create(workshop, interpreter.path)
+            packages_install(workshop, lock, compiled.requirements if compiled else (), keeping=conda is not None)
+            sources_install(workshop, built, lock)
         if compiled:
             horovod_try(workshop)
             lock = compiled.lock
@@ -43,7 +47,7 @@ def realise(workshop: Workshop) -> dict[str, Any]:
         "digest": workshop.environment.digest,
         "python": interpreter.version,
         "size_bytes": size_on_disk(workshop.path),
-        "lock": lock,
+        "lock": conda.in_lock(lock) if conda else lock,
         "folders": folders_record(workshop.path),
     }
     mark_write(workshop.path, mark)
@@ -58,6 +62,8 @@ def _introduce(workshop: Workshop) -> None:
         workshop.say(f"TensorFlow as pinned by the run: {', '.join(framework['requirements'])}")
     for name in workshop.spec["added"]:
         workshop.say(f"Added by the platform: {name}")
+    for sentence in workshop.spec.get("conda", {}).get("instead", ()):
+        workshop.say(sentence)
 
 
 def _remove_earlier(workshop: Workshop) -> None:

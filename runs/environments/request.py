@@ -11,9 +11,10 @@ from packaging.requirements import Requirement
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
 from runs.environments.catalogue import Release, default_version, find, versions
+from runs.environments.conda.plan import conda_interpreter, conda_plan
 from runs.environments.horovod.describing import OVERRIDE, horovod_described
 from runs.environments.horovod.wanted import horovod_wanted
-from runs.environments.interpreters import Interpreter, interpreter_choose
+from runs.environments.interpreters import Interpreter
 from runs.environments.packages import Packages, packages_of, release_for
 from runs.environments.realised import environment_is_intact
 from runs.environments.requirements import Read
@@ -87,19 +88,24 @@ def environment_spec(
 ) -> dict[str, Any]:
     """The canonical description of the environment: the same needs have the same one, however they are written and
     whatever the file is called that says so."""
-    if spec.pip_requirements_file and read is None:
-        raise ValueError(f"{spec.pip_requirements_file!r} belongs to a snapshot, and there is none to read it from.")
+    if (file := spec.pip_requirements_file or spec.conda_dependencies_file) and read is None:
+        raise ValueError(f"{file!r} belongs to a snapshot, and there is none to read it from.")
     wishes = wishes_checked(spec, read)
     release = release_for(wishes.lines, release_chosen(spec.framework_version))
-    interpreter = interpreter_choose(backend, release.pythons, wanted_by=f"TensorFlow {release.version}")
+    wanted_by = f"TensorFlow {release.version}"
+    interpreter = conda_interpreter(backend, release.pythons, wishes.conda, wanted_by=wanted_by)
+    conda = conda_plan(wishes.conda, backend, interpreter, release.pythons)
+    lines = (*wishes.lines, *(conda.lines if conda else ()))
     packages = packages_of(
-        wishes.lines, release, gpu=spec.use_gpu, machine=interpreter.machine, legacy_keras=spec.legacy_keras
+        lines, release, gpu=spec.use_gpu, machine=interpreter.machine, legacy_keras=spec.legacy_keras
     )
     described = _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
     if wishes.sources:
         if trees is None:
             raise ValueError("Packages from files belong to a snapshot, and there is none to take them from.")
         described["sources"] = sources_described(wishes.sources, trees)
+    if conda is not None:
+        described["conda"] = conda.described
     if horovod_wanted(spec.distributed_backend, wishes.requirements):
         described["horovod"] = horovod_described(packages.framework, interpreter, backend, gpu=spec.use_gpu)
         described["overrides"].append(OVERRIDE)

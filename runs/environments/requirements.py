@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -82,6 +82,15 @@ def requirements_read(path: str, read: Read, *, allow_urls: bool = False) -> Req
     return reader.found
 
 
+def requirement_lines_read(
+    path: str, lines: Iterable[tuple[str, int]], read: Read, *, allow_urls: bool = False
+) -> Requirements:
+    """As ``requirements_read``, for lines that stand in another kind of file at ``path``, with the number of each."""
+    reader = _Reader(read, allow_urls=allow_urls)
+    reader.lines(path, lines)
+    return reader.found
+
+
 class _Reader:
     def __init__(self, read: Read, *, allow_urls: bool) -> None:
         self.found = Requirements()
@@ -123,6 +132,13 @@ class _Reader:
             return
         for number, line in _joined(lines):
             self._line(line, where=f"{path}:{number}", chain=chain, as_constraints=as_constraints)
+
+    def lines(self, path: str, lines: Iterable[tuple[str, int]]) -> None:
+        """Reads lines of the file ``path``, whose format is another."""
+        for text, number in lines:
+            clean = _COMMENT.sub("", text).strip()
+            if clean:
+                self._line(clean, where=f"{path}:{number}", chain=(path,), as_constraints=False)
 
     def _line(self, line: str, *, where: str, chain: tuple[str, ...], as_constraints: bool) -> None:
         if len(line) > MOST_CHARACTERS and len(_HASH_OPTION.sub("", line)) > MOST_CHARACTERS:

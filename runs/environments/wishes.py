@@ -1,15 +1,16 @@
-"""What a run asks for in all: the packages of its form and those of its requirements file, together."""
+"""What a run asks for in all: the packages of its form and those of its files, together."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from runs.environments.conda.wishes import CondaWishes, conda_wishes
 from runs.environments.horovod.wanted import is_horovod, line_problem
 from runs.environments.packages import FRAMEWORKS, parsed, spelled
 from runs.environments.requirements import Asked, Read, requirements_read
@@ -28,6 +29,7 @@ class Wishes:
     constraints: tuple[Asked, ...]
     problems: tuple[Problem, ...]
     sources: tuple[Source, ...] = ()
+    conda: CondaWishes = field(default_factory=CondaWishes)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -70,15 +72,21 @@ def wishes_of(spec: RunSpec, read: Read | None) -> Wishes:
         constraints = [limit for limit in found.constraints if not _is_framework(limit)]
         sources = found.sources
         problems = found.problems
+    conda = conda_wishes(spec, read)
+    asked += [*conda.requirements, *(limit for limit in conda.constraints if _is_framework(limit))]
+    constraints += [limit for limit in conda.constraints if not _is_framework(limit)]
+    sources += conda.sources
     return Wishes(
         requirements=tuple(asked),
         constraints=tuple(constraints),
         sources=tuple(sources),
         problems=(
             *(Problem(field="pip_requirements_file", message=message) for message in problems),
+            *conda.problems,
             *_contradictions([*asked, *constraints]),
             *_horovod([*asked, *constraints]),
         ),
+        conda=conda,
     )
 
 

@@ -203,7 +203,8 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
             )
         if wrong:
             found.append(Problem(field="pip_packages", message=f"{line!r} {wrong}"))
-    found += _requirements_file(spec, around)
+    found += _file("pip_requirements_file", spec.pip_requirements_file, around, like="requirements.txt")
+    found += _file("conda_dependencies_file", spec.conda_dependencies_file, around, like="environment.yml")
     if spec.framework_version and around.versions and spec.framework_version not in around.versions:
         found.append(
             Problem(
@@ -232,20 +233,21 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
     return found
 
 
-def _requirements_file(spec: RunSpec, around: Surroundings) -> list[Problem]:
-    path = spec.pip_requirements_file
+def _file(field: str, path: str, around: Surroundings, *, like: str) -> list[Problem]:
+    """The problems of a file of the source that ``field`` names; ``like`` is such a file's usual name."""
     if not path:
         return []
     clean = path_inside(path)
+    endings = (".yml", ".yaml") if like.endswith(".yml") else (posixpath.splitext(like)[1],)
     if clean is None:
-        message = f"{path!r} lies outside the source folder. Give a path inside it, such as requirements.txt."
+        message = f"{path!r} lies outside the source folder. Give a path inside it, such as {like}."
     elif around.files is None or clean in around.files:
         return []
     else:
-        texts = sorted(name for name in around.files if name.endswith(".txt"))
-        known = f"It has {_listed(texts)}." if texts else "It has no .txt file."
+        alike = sorted(name for name in around.files if name.endswith(endings))
+        known = f"It has {_listed(alike)}." if alike else f"It has no {endings[0]} file."
         message = f"There is no {path!r} in the source folder. {known}"
-    return [Problem(field="pip_requirements_file", message=message)]
+    return [Problem(field=field, message=message)]
 
 
 def _variables(spec: RunSpec) -> list[Problem]:
@@ -302,17 +304,12 @@ def _abilities(spec: RunSpec) -> list[tuple[str, bool, str, str]]:
         ("distributed_backend", spec.distributed_backend == "mpi", "mpi", "cannot run Horovod (mpi) yet"),
         ("distributed_backend", spec.distributed_backend == "ps", "ps", "cannot run parameter servers (ps) yet"),
         ("distributed_backend", spec.distributed_backend == "multiworker", "multiworker", "cannot run multiworker yet"),
-        (
-            "conda_packages",
-            bool(spec.conda_packages),
-            "conda",
-            "cannot install conda packages yet: name them under pip",
-        ),
+        ("conda_packages", bool(spec.conda_packages), "conda", "cannot install conda packages: name them under pip"),
         (
             "conda_dependencies_file",
             bool(spec.conda_dependencies_file),
             "conda",
-            "cannot install from a conda file yet: name the packages under pip",
+            "cannot install from a conda file: name the packages under pip",
         ),
         (
             "environment_definition",

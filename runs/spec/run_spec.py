@@ -40,6 +40,7 @@ class RunSpec:
     image_registry_username: str = ""
     user_managed: bool = False
     conda_packages: tuple[str, ...] = ()
+    conda_channels: tuple[str, ...] = ()
     pip_packages: tuple[str, ...] = ()
     conda_dependencies_file: str = ""
     pip_requirements_file: str = ""
@@ -90,7 +91,7 @@ class RunSpec:
         unknown = sorted(values.keys() - known)
         if unknown:
             raise ValueError(f"Unknown fields in the spec: {', '.join(unknown)}.")
-        for name in ("conda_packages", "pip_packages", "inputs"):
+        for name in ("conda_packages", "conda_channels", "pip_packages", "inputs"):
             if name in values:
                 values[name] = tuple(values[name])
         if "script_params" in values:

@@ -39,7 +39,7 @@ class LocalBackend:
 
     folders: Folders
     identities: Identities
-    abilities: frozenset[Ability] = frozenset({Ability.GPU})
+    abilities: frozenset[Ability] = frozenset({Ability.GPU, Ability.CONDA})
 
     @classmethod
     def from_settings(cls) -> LocalBackend:

@@ -44,9 +44,10 @@ def interpreter(backend: ComputeBackend) -> Interpreter:
 
 @pytest.fixture
 def order(target: ComputeTarget, interpreter: Interpreter) -> Order:
-    """``order("six", ...)``: the row of an environment of these packages without TensorFlow, each its own."""
+    """``order("six", ...)``: the row of an environment of these packages without TensorFlow, each its own. ``more`` are
+    further keys of its description."""
 
-    def make(*requirements: str, pinned_by: str = "platform") -> Environment:
+    def make(*requirements: str, pinned_by: str = "platform", **more: object) -> Environment:
         spec = {
             "schema": 1,
             "framework": {"version": "0", "requirements": list(requirements), "pinned_by": pinned_by},
@@ -55,6 +56,7 @@ def order(target: ComputeTarget, interpreter: Interpreter) -> Order:
             "python": interpreter.identity,
             "gpu": False,
             "nonce": uuid.uuid4().hex,
+            **more,
         }
         return Environment.objects.create(target=target, digest=spec_digest(spec), spec=spec)
 

@@ -65,6 +65,12 @@ def test_the_documents_plain_example_has_no_problem():
         (RunSpec(framework_version="9.9"), "framework_version", "Known versions: 2.21.0, 2.15.1."),
         (RunSpec(conda_packages=("scikit-learn",)), "conda_packages", "cannot install conda packages"),
         (
+            RunSpec(conda_dependencies_file="e.yml"),
+            "conda_dependencies_file",
+            "no 'e.yml' in the source folder. It has no",
+        ),
+        (RunSpec(conda_dependencies_file="../e.yml"), "conda_dependencies_file", "lies outside"),
+        (
             RunSpec(conda_dependencies_file="e.yml", pip_packages=("six",)),
             "conda_dependencies_file",
             "leave the package lists empty",

@@ -1,0 +1,46 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runs.environments.interpreters import Interpreter
+from runs.models import Environment
+from tests.runs.environments.conda.channel import Channel
+from tests.runs.environments.conftest import Order
+
+CondaOrder = Callable[..., Environment]
+
+
+@pytest.fixture
+def channel(open_folder: Path) -> Channel:
+    """An empty channel that the user who builds can read."""
+    made = Channel(open_folder / "channel")
+    made.write()
+    return made
+
+
+@pytest.fixture
+def python_channel(channel: Channel, interpreter: Interpreter) -> Channel:
+    """A channel with a Python."""
+    channel.add_python(interpreter.path, interpreter.version)
+    return channel
+
+
+@pytest.fixture
+def conda_order(order: Order, channel: Channel, interpreter: Interpreter) -> CondaOrder:
+    """``conda_order("numpy", ..., pip=["six"])``: the row of an environment with these conda packages of the channel,
+    and these of pip."""
+
+    def make(
+        *packages: str, pip: tuple[str, ...] = ("tiny",), python: tuple[str, ...] = (), **more: Any
+    ) -> Environment:
+        conda = {
+            "channels": [channel.url],
+            "packages": list(packages),
+            "python": list(python),
+            "pythons": [interpreter.minor],
+        }
+        return order(*pip, conda={**conda, **more.pop("conda", {})}, **more)
+
+    return make
