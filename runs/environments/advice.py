@@ -26,7 +26,7 @@ def advice_before(spec: RunSpec, read: Read | None) -> list[str]:
         )
     except EnvironmentFailed:
         return []
-    advice = _pin_of(wishes, chosen.version)
+    advice = [*wishes.conda.notes, *_pin_of(wishes, chosen.version)]
     if spec.legacy_keras:
         advice.append(_keras(framework_minor(packages.framework, release), ", ".join(packages.framework)))
     if spec.use_gpu and any(line.startswith("tensorflow-cpu") for line in packages.framework):
@@ -40,12 +40,20 @@ def advice_on(canonical: dict[str, Any], *, legacy_keras: bool) -> list[str]:
     if not framework:
         return []
     named = ", ".join(framework["requirements"])
-    advice = []
+    advice = conda_advice(canonical)
     if framework["pinned_by"] == "user":
         advice.append(f"TensorFlow is pinned by the run itself ({named}), which wins over the platform's choice.")
     if legacy_keras:
         advice.append(_keras(framework_minor(framework["requirements"], release_chosen("")), named))
     return advice
+
+
+def conda_advice(canonical: dict[str, Any]) -> list[str]:
+    """What became of conda's packages where no channel could be reached; for the run's page, the log and the form."""
+    instead = canonical.get("conda", {}).get("instead")
+    if instead is None:
+        return []
+    return ["No conda channel could be reached, so packages come from PyPI.", *instead]
 
 
 def _pin_of(wishes: Wishes, chosen: str) -> list[str]:

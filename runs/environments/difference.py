@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
 
+from runs.environments.conda.records import lock_conda
 from runs.environments.lock import lock_packages
 
 
@@ -24,9 +25,12 @@ class Change:
         if not self.after:
             return "removed"
         try:
-            return "newer" if Version(self.after) > Version(self.before) else "older"
+            before, after = (Version(each.partition(" ")[0]) for each in (self.before, self.after))
         except InvalidVersion:
             return "changed"
+        if before == after:
+            return "changed"
+        return "newer" if after > before else "older"
 
 
 def difference(before: str, after: str) -> list[Change]:
@@ -40,6 +44,8 @@ def difference(before: str, after: str) -> list[Change]:
 
 
 def lock_versions(lock: str) -> dict[str, str]:
-    """The packages of a lock with their versions; with its address in place of one that came from there."""
+    """The packages of a lock with their versions; with its address in place of one that came from there. Those of conda
+    are marked as such in their names, and have their builds beside their versions."""
     pairs = (re.split("==| @ ", line, maxsplit=1) for line in lock_packages(lock))
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+    from_conda = {f"{record.name} (conda)": f"{record.version} {record.build}" for record in lock_conda(lock)}
+    return {**{pair[0]: pair[1] for pair in pairs if len(pair) == 2}, **from_conda}

@@ -4,6 +4,10 @@ All three come from the lock, so they hold exactly what runs were given; only th
 """
 
 import json
+from collections.abc import Iterable, Sequence
+
+from runs.environments.conda.channels import channel_shown
+from runs.environments.conda.records import CondaRecord, lock_conda
 
 #: The first user id of a Debian image that belongs to nobody yet.
 _CONTAINER_USER_ID = 1000
@@ -11,25 +15,29 @@ _CONTAINER_USER_ID = 1000
 
 def requirements_txt(lock: str, *, origin: str) -> str:
     """The lock as a requirements file: every package with its version and hashes. ``origin`` says where it is from."""
-    return f"{_comment(origin)}# pip install --require-hashes -r requirements.txt\n{lock}"
+    return f"{_comment(origin)}{_without_conda(lock)}# pip install --require-hashes -r requirements.txt\n{lock}"
 
 
 def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
-    """A conda file called ``name``: Python from conda, the packages by pip."""
+    """A conda file called ``name``: Python and what came from conda with their builds, the packages by pip."""
     # JSON's strings are YAML's: nothing in a version or a marker can be read as anything else.
     packages = "".join(f"      - {json.dumps(_requirement(line))}\n" for line in _package_lines(lock))
+    records = lock_conda(lock)
+    conda = [f"{record.name}={record.version}={record.build}" for record in records if record.name != "pip"]
+    if not any(record.name == "python" for record in records):
+        conda.insert(0, f"python={python}")
     return (
         f"{_comment(origin)}# conda env create -f environment.yml\n"
         f"name: {json.dumps(name)}\n"
-        "channels:\n  - conda-forge\n"
-        f"dependencies:\n  - {json.dumps(f'python={python}')}\n  - pip\n  - pip:\n{packages}"
+        f"channels:\n{_items(_channels(records))}"
+        f"dependencies:\n{_items([*conda, 'pip'])}  - pip:\n{packages}"
     )
 
 
 def dockerfile(lock: str, *, python: str, gpu: bool, origin: str) -> str:
     """A Dockerfile that needs no other file: the lock stands in it. Its user is not root."""
     return (
-        f"{_comment(origin)}# docker build -t my-training - < Dockerfile\n"
+        f"{_comment(origin)}{_without_conda(lock)}# docker build -t my-training - < Dockerfile\n"
         f'# docker run --rm {"--gpus all " if gpu else ""}-v "$PWD":/work my-training python train.py\n'
         f"FROM python:{_minor(python)}-slim\n"
         "\n"
@@ -45,6 +53,21 @@ def dockerfile(lock: str, *, python: str, gpu: bool, origin: str) -> str:
         "WORKDIR /work\n"
         'CMD ["python"]\n'
     )
+
+
+def _channels(records: Sequence[CondaRecord]) -> list[str]:
+    """The channels of ``records``, or conda-forge, which has every Python, where there are none."""
+    return list(dict.fromkeys(channel_shown(record.channel) for record in records)) or ["conda-forge"]
+
+
+def _items(words: Iterable[str]) -> str:
+    return "".join(f"  - {json.dumps(word)}\n" for word in words)
+
+
+def _without_conda(lock: str) -> str:
+    """A comment on what a file of pip's packages alone lacks; empty when it lacks nothing."""
+    names = ", ".join(record.name for record in lock_conda(lock))
+    return f"# Not in here, since they came from conda (environment.yml has them): {names}\n" if names else ""
 
 
 def _comment(origin: str) -> str:

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from compute.backends.base import ComputeBackend
+from runs.environments.advice import conda_advice
 from runs.environments.failures import failure_sentence, is_index_away
 from runs.environments.interpreters import interpreter_same
 from runs.environments.output import masked_line, secrets_of
@@ -53,7 +54,8 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The answer, as sentences for the person. ``remarks`` say what the answer leaves out."""
+    """The answer, as sentences for the person. ``remarks`` say what the answer leaves out, and what is
+    taken from elsewhere."""
 
     outcome: Outcome
     sentence: str
@@ -79,7 +81,8 @@ def packages_foresee(canonical: dict[str, Any], backend: ComputeBackend, *, time
     try:
         python = interpreter_same(backend, canonical["python"]).path
         check = _Check(canonical, backend, python=python, folder=folder, ends_at=time.monotonic() + timeout_s)
-        return check.run([line for line in lines if line not in addressed], addressed)
+        found = check.run([line for line in lines if line not in addressed], addressed)
+        return replace(found, remarks=(*conda_advice(canonical), *found.remarks))
     except EnvironmentFailed as error:
         return Finding(outcome=Outcome.IMPOSSIBLE, sentence=str(error))
     except TimeoutError:
@@ -216,8 +219,10 @@ def _remarks(without_wheel: list[str], addressed: list[str], canonical: dict[str
         f"Not checked: {name} has no wheel that fits, so it will be built from its source." for name in without_wheel
     ]
     found += [f"Not checked: {Requirement(line).name} comes from an address." for line in addressed]
-    found += [words for key, words in _OTHER_PARTS.items() if canonical.get(key)]
-    return tuple(found)
+    asked = {key for key in _OTHER_PARTS if canonical.get(key)}
+    if conda_advice(canonical):
+        asked.discard("conda")
+    return (*found, *(_OTHER_PARTS[key] for key in _OTHER_PARTS if key in asked))
 
 
 #: What a description may hold beside packages of the index.

@@ -7,6 +7,7 @@ relocate; what counts is the mark, which the server writes last.
 import time
 from typing import Any
 
+from runs.environments.advice import conda_advice
 from runs.environments.conda.building import conda_installed
 from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
@@ -62,7 +63,7 @@ def _introduce(workshop: Workshop) -> None:
         workshop.say(f"TensorFlow as pinned by the run: {', '.join(framework['requirements'])}")
     for name in workshop.spec["added"]:
         workshop.say(f"Added by the platform: {name}")
-    for sentence in workshop.spec.get("conda", {}).get("instead", ()):
+    for sentence in conda_advice(workshop.spec):
         workshop.say(sentence)
 
 

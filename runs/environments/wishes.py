@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from runs.environments.conda.wishes import FORM as CONDA_FORM
 from runs.environments.conda.wishes import CondaWishes, conda_wishes
 from runs.environments.horovod.wanted import is_horovod, line_problem
 from runs.environments.packages import FRAMEWORKS, parsed, spelled
@@ -19,6 +20,7 @@ from runs.errors import EnvironmentFailed
 from runs.spec import Problem, RunSpec
 
 FORM = "pip packages"
+_FIELDS = {FORM: "pip_packages", CONDA_FORM: "conda_packages"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +85,7 @@ def wishes_of(spec: RunSpec, read: Read | None) -> Wishes:
         problems=(
             *(Problem(field="pip_requirements_file", message=message) for message in problems),
             *conda.problems,
-            *_contradictions([*asked, *constraints]),
-            *_horovod([*asked, *constraints]),
+            *_beside_their_file(spec, [*_contradictions([*asked, *constraints]), *_horovod([*asked, *constraints])]),
         ),
         conda=conda,
     )
@@ -98,6 +99,16 @@ def wishes_checked(spec: RunSpec, read: Read | None) -> Wishes:
     if wishes.problems:
         raise EnvironmentFailed(" ".join(problem.message for problem in wishes.problems))
     return wishes
+
+
+def _beside_their_file(spec: RunSpec, problems: list[Problem]) -> list[Problem]:
+    """``problems`` of lines in files stand beside the conda file, where that is what names the packages."""
+    if spec.pip_requirements_file or not spec.conda_dependencies_file:
+        return problems
+    return [
+        replace(problem, field="conda_dependencies_file") if problem.field == "pip_requirements_file" else problem
+        for problem in problems
+    ]
 
 
 def _contradictions(lines: list[Asked]) -> list[Problem]:
@@ -116,7 +127,7 @@ def _horovod(lines: list[Asked]) -> list[Problem]:
 
 
 def _field(asked: Asked) -> str:
-    return "pip_packages" if asked.where == FORM else "pip_requirements_file"
+    return _FIELDS.get(asked.where, "pip_requirements_file")
 
 
 def _contradiction(group: list[Asked]) -> Problem | None:
@@ -130,8 +141,9 @@ def _contradiction(group: list[Asked]) -> Problem | None:
                 f"{str(pin.requirement)!r} ({pin.where}) and {str(other.requirement)!r} ({other.where}) cannot both be "
                 "met. Keep one of them."
             )
-            from_form = pin.where == other.where == FORM
-            return Problem(field="pip_packages" if from_form else "pip_requirements_file", message=message)
+            # What can be changed beside the packages of the form: the line that is not among them.
+            field = next((_field(asked) for asked in (pin, other) if asked.where != FORM), _field(pin))
+            return Problem(field=field, message=message)
     return None
 
 

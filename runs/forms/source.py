@@ -38,6 +38,12 @@ class Source:
         return sorted(texts, key=lambda path: ("requirements" not in path, path.count("/"), path))[:_MOST_FILES]
 
     @property
+    def conda_files(self) -> list[str]:
+        """The YAML files, among which a conda file may be; those named so first."""
+        files = [path for path in snapshot_paths(self.snapshot) if path.endswith((".yml", ".yaml"))]
+        return sorted(files, key=lambda path: ("environment" not in path, path.count("/"), path))[:_MOST_FILES]
+
+    @property
     def files(self) -> list[tuple[str, int]]:
         """The first files with their sizes in bytes, by path."""
         return list(self.snapshot.files.values_list("path", "size_bytes")[:_MOST_FILES])

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.utils.datastructures import MultiValueDict
 
 from compute.masking import MASK, SECRET_NAME
@@ -95,6 +96,52 @@ class SubmitForm(forms.Form):
             }
         ),
     )
+    conda_packages = forms.CharField(
+        label="conda packages",
+        required=False,
+        max_length=20_000,
+        help_text="One a line, such as scikit-learn or pandas>=2. TensorFlow always comes from PyPI.",
+        widget=forms.Textarea(
+            attrs={
+                "class": "form-control mono",
+                "rows": 3,
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "placeholder": "numpy=1.26",
+                "aria-describedby": "id_conda_packages_helptext id_conda_packages_error",
+            }
+        ),
+    )
+    conda_channels = forms.CharField(
+        label="Channels",
+        required=False,
+        max_length=2000,
+        widget=forms.TextInput(
+            attrs={
+                "class": "form-control mono",
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "aria-describedby": "id_conda_channels_helptext id_conda_channels_error",
+            }
+        ),
+    )
+    conda_dependencies_file = forms.CharField(
+        label="Conda file",
+        required=False,
+        strip=False,
+        max_length=1024,
+        help_text="A file of the source in conda's format. It names everything: the other package fields stay empty.",
+        widget=forms.TextInput(
+            attrs={
+                "class": "form-control mono",
+                "list": "conda-files",
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "placeholder": "environment.yml",
+                "aria-describedby": "id_conda_dependencies_file_helptext id_conda_dependencies_file_error",
+            }
+        ),
+    )
     legacy_keras = forms.BooleanField(
         label="Legacy Keras",
         required=False,
@@ -163,6 +210,8 @@ class SubmitForm(forms.Form):
         self.targets: list[ComputeTarget] = targets_for(user)
         self.versions = versions()
         self.extra_rows = {"script_params": 0, "environment_variables": 0}
+        channels = ", ".join(settings.ENV.conda_channels)
+        self.fields["conda_channels"].help_text = f"Separated by commas, the first one counts first. Empty: {channels}."
         self.fields["source"].choices = self._sources()  # type: ignore[attr-defined]
         self.fields["framework_version"].widget.choices = self._version_choices()
         self.fields["compute_target"].widget.choices = [(target.name, target.name) for target in self.targets]
@@ -180,6 +229,9 @@ class SubmitForm(forms.Form):
             use_gpu=data.get("use_gpu", False),
             pip_packages=package_lines(data.get("pip_packages", "")),
             pip_requirements_file=data.get("pip_requirements_file", ""),
+            conda_packages=package_lines(data.get("conda_packages", "")),
+            conda_channels=channel_names(data.get("conda_channels", "")),
+            conda_dependencies_file=data.get("conda_dependencies_file", ""),
             legacy_keras=data.get("legacy_keras", False),
             environment_variables={row.name: row.value for row in data.get("environment_variables", ())},
             max_run_duration_seconds=max(1, round(seconds)) if seconds else None,
@@ -194,6 +246,9 @@ class SubmitForm(forms.Form):
             framework_version=str(self["framework_version"].value() or ""),
             pip_packages=package_lines(str(self["pip_packages"].value() or "")),
             pip_requirements_file=str(self["pip_requirements_file"].value() or ""),
+            conda_packages=package_lines(str(self["conda_packages"].value() or "")),
+            conda_channels=channel_names(str(self["conda_channels"].value() or "")),
+            conda_dependencies_file=str(self["conda_dependencies_file"].value() or ""),
             legacy_keras=bool(self["legacy_keras"].value()),
             use_gpu=bool(self["use_gpu"].value()),
         )
@@ -245,8 +300,19 @@ class SubmitForm(forms.Form):
 
     @property
     def package_count(self) -> int:
-        """How many packages are named."""
-        return len(package_lines(self["pip_packages"].value() or ""))
+        """How many packages are named, pip's and conda's."""
+        return sum(len(package_lines(self[name].value() or "")) for name in ("pip_packages", "conda_packages"))
+
+    @property
+    def shown_files(self) -> str:
+        """The files that name packages."""
+        names = (self[name].value() for name in ("pip_requirements_file", "conda_dependencies_file"))
+        return ", ".join(filter(None, names))
+
+    @property
+    def has_conda(self) -> bool:
+        """Whether conda's fields hold anything."""
+        return any(self[name].value() for name in ("conda_packages", "conda_channels", "conda_dependencies_file"))
 
     @property
     def shown_version(self) -> str:
@@ -312,6 +378,11 @@ class SubmitForm(forms.Form):
         if asked and asked not in self.versions:
             choices.append((asked, f"{asked} (not in the catalogue)"))
         return choices
+
+
+def channel_names(text: str) -> tuple[str, ...]:
+    """The channels of a text, separated by commas or blanks."""
+    return tuple(text.replace(",", " ").split())
 
 
 def package_lines(text: str) -> tuple[str, ...]:

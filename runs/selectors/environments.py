@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 
 from runs.environments import environment_is_there, environments_bytes, with_last_use
+from runs.environments.conda.records import conda_asked
 from runs.environments.difference import lock_versions
 from runs.models import Environment, Run, Stream
 from runs.permissions import environments_visible_to, is_administrator, runs_visible_to
@@ -115,7 +116,7 @@ def environment_for(user: User | AnonymousUser, environment_id: int) -> Environm
 def environment_title(environment: Environment) -> Title:
     """What ``environment`` is: the framework in the version that was installed, and the packages asked for."""
     framework = environment.spec.get("framework") or {}
-    asked = list(environment.spec.get("packages") or [])
+    asked = [*(environment.spec.get("packages") or []), *conda_asked(environment.spec)]
     name = _framework_words(environment, framework) if framework else f"Environment {environment.digest[:8]}"
     shown = ", ".join(asked[:_MOST_NAMED]) + (f" and {len(asked) - _MOST_NAMED} more" if asked[_MOST_NAMED:] else "")
     extras = []

@@ -4,9 +4,10 @@ from runs.services.again import exactly_problem, run_again, secrets_to_ask
 from runs.services.cancel import run_cancel
 from runs.services.checking import PackageCheck, package_check, package_check_again
 from runs.services.environments import environment_rebuild, environment_update_order
-from runs.services.submit import package_problems, run_submit, submission_advice, submission_problems
+from runs.services.submit import PACKAGE_PROBLEMS, package_problems, run_submit, submission_advice, submission_problems
 
 __all__ = [
+    "PACKAGE_PROBLEMS",
     "PackageCheck",
     "environment_rebuild",
     "environment_update_order",

@@ -45,10 +45,10 @@ def package_check(spec: RunSpec, *, user: User, snapshot: Snapshot | None) -> Pa
     target = next((target for target in targets_for(user) if target.name == spec.compute_target), None)
     if target is None or package_problems(spec, snapshot=snapshot):
         return PackageCheck(state="none")
-    if spec.pip_requirements_file and snapshot is None:
+    file = spec.pip_requirements_file or spec.conda_dependencies_file
+    if file and snapshot is None:
         return PackageCheck(
-            state="unchecked",
-            sentence=f"The packages are checked as soon as {spec.pip_requirements_file} is here, with the source.",
+            state="unchecked", sentence=f"The packages are checked as soon as {file} is here, with the source."
         )
     backend = backend_of(target)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,11 @@ from runs.spec import (
 if TYPE_CHECKING:
     from accounts.models import User
 
+#: The fields that say which packages are installed.
+PACKAGE_PROBLEMS = (
+    *("pip_packages", "pip_requirements_file"),
+    *("conda_packages", "conda_channels", "conda_dependencies_file"),
+)
 MOST_TAGS = 50
 TAG_LENGTH = 100
 NAME_LENGTH = 200
@@ -62,8 +68,7 @@ def package_problems(spec: RunSpec, *, snapshot: Snapshot | None) -> list[Proble
     """The problems of a submission that has got as far as its packages; of the file only once there is a snapshot."""
     files = None if snapshot is None else frozenset(snapshot_paths(snapshot))
     around = Surroundings(files=files, target=None, allow_urls=settings.ENV.allow_url_packages)
-    fields = ("pip_packages", "pip_requirements_file")
-    found = [problem for problem in problems(spec, around) if problem.field in fields]
+    found = [problem for problem in problems(spec, around) if problem.field in PACKAGE_PROBLEMS]
     return [*found, *_wish_problems(spec, snapshot)]
 
 
@@ -78,10 +83,21 @@ def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None) -> list[str]:
 
 
 def _wish_problems(spec: RunSpec, snapshot: Snapshot | None) -> Iterable[Problem]:
-    """What is wrong within the requirements file, and between it and the packages of the form."""
-    path = path_inside(spec.pip_requirements_file)
-    is_there = snapshot is not None and path is not None and snapshot.files.filter(path=path).exists()
-    return wishes_of(spec, snapshot_reader(snapshot) if snapshot is not None and is_there else None).problems
+    """What is wrong within the files that name packages, and between them and the packages of the form. That a file
+    is not there is said elsewhere."""
+    if snapshot is None:
+        return wishes_of(spec, None).problems
+    readable = dataclasses.replace(
+        spec,
+        pip_requirements_file=_if_in(snapshot, spec.pip_requirements_file),
+        conda_dependencies_file=_if_in(snapshot, spec.conda_dependencies_file),
+    )
+    return wishes_of(readable, snapshot_reader(snapshot)).problems
+
+
+def _if_in(snapshot: Snapshot, named: str) -> str:
+    path = path_inside(named)
+    return named if path is not None and snapshot.files.filter(path=path).exists() else ""
 
 
 def run_submit(

@@ -16,6 +16,7 @@ from runs.forms.submit import SubmitForm
 from runs.models import Run
 from runs.permissions import runs_visible_to, targets_for
 from runs.services import (
+    PACKAGE_PROBLEMS,
     PackageCheck,
     package_check,
     package_check_again,
@@ -32,7 +33,7 @@ from runs.views.requests import PageRequest
 CHECK_ANEW_AFTER_MS = 2000
 
 #: What decides the packages; while one of these cannot be read, nothing is said of them.
-PACKAGE_FIELDS = frozenset({"framework_version", "pip_packages", "pip_requirements_file", "compute_target"})
+PACKAGE_FIELDS = frozenset({"framework_version", "compute_target", *PACKAGE_PROBLEMS})
 
 
 @never_cache
@@ -64,8 +65,7 @@ def run_packages(request: PageRequest) -> HttpResponse:
     spec = form.spec()
     found = package_problems(spec, snapshot=source.snapshot if source else None)
     context = {
-        "packages": [problem.message for problem in found if problem.field == "pip_packages"],
-        "file": [problem.message for problem in found if problem.field == "pip_requirements_file"],
+        "wrong": {name: [each.message for each in found if each.field == name] for name in PACKAGE_PROBLEMS},
         "advice": submission_advice(spec, snapshot=source.snapshot if source else None),
         "check": PackageCheck(state="none") if found else None,
         "is_answer": True,

@@ -63,6 +63,8 @@ def script_environ(plan: TaskPlan, *, folder: Path, tools: Path, identity: Ident
     if plan.environment is not None:
         environ["VIRTUAL_ENV"] = str(plan.environment.path)
         environ["PATH"] = f"{plan.environment.path / 'bin'}{os.pathsep}{environ['PATH']}"
+        if (plan.environment.path / "conda-meta").is_dir():
+            environ["CONDA_PREFIX"] = str(plan.environment.path)
         if _is_sealed(plan.environment.path):
             # Everything there is compiled, and nothing could be written: each import would try in vain.
             environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")

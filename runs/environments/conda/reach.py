@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from runs.errors import EnvironmentFailed
 TIMEOUT_S = 5.0
 #: What the program may take beyond that to start and to end.
 _AROUND_S = 15.0
+_KNOWN_FOR_S = 30.0
+_MOST_KNOWN = 100
+
+
+_known: dict[tuple[str, ...], tuple[list[ChannelAnswer], float]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +37,26 @@ class ChannelAnswer:
 
 
 def conda_reachability(backend: ComputeBackend, python: Path, channels: Sequence[str]) -> list[ChannelAnswer]:
-    """What each of ``channels`` (addresses) answers to a program that ``python`` runs. Blocks for up to about 5 s when
-    one is silent. Raises EnvironmentFailed when nothing can be run."""
+    """What each of ``channels`` (addresses) answers to a program that ``python`` runs, or has answered within the last
+    half minute. Blocks for up to about 5 s when one is silent. Raises EnvironmentFailed when nothing can be run."""
+    key = (str(python), *channels)
+    known, until = _known.get(key, ([], 0.0))
+    if time.monotonic() < until:
+        return known
+    found = _asked(backend, python, channels)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[key] = (found, time.monotonic() + _KNOWN_FOR_S)
+    return found
+
+
+def unreachable_sentence(answers: Sequence[ChannelAnswer]) -> str:
+    """That no channel can be reached, each with the reason."""
+    reasons = "; ".join(f"{channel_shown(answer.address)}: {answer.reason}" for answer in answers)
+    return f"No conda channel can be reached ({reasons})."
+
+
+def _asked(backend: ComputeBackend, python: Path, channels: Sequence[str]) -> list[ChannelAnswer]:
     answers: dict[str, dict[str, str]] = {}
 
     def take(kind: str, value: Any) -> None:
@@ -52,12 +76,6 @@ def conda_reachability(backend: ComputeBackend, python: Path, channels: Sequence
     for line in held.decode("utf-8", "replace").splitlines():
         reader.line(line)
     return [_answer(address, answers.get(address, {})) for address in channels]
-
-
-def unreachable_sentence(answers: Sequence[ChannelAnswer]) -> str:
-    """That no channel can be reached, each with the reason."""
-    reasons = "; ".join(f"{channel_shown(answer.address)}: {answer.reason}" for answer in answers)
-    return f"No conda channel can be reached ({reasons})."
 
 
 def _answer(address: str, said: dict[str, str]) -> ChannelAnswer:

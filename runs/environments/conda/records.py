@@ -68,6 +68,12 @@ def lock_conda(lock: str) -> list[CondaRecord]:
     ]
 
 
+def conda_asked(canonical: dict[str, Any]) -> list[str]:
+    """The packages that a canonical description takes from conda channels, as they were asked for."""
+    conda = canonical.get("conda") or {}
+    return [] if "instead" in conda else list(conda.get("packages", ()))
+
+
 def with_conda(lock: str, records: Iterable[CondaRecord]) -> str:
     """``lock`` with these conda packages, sorted by name, before the rest of it."""
     lines = [record.line for record in sorted(records, key=lambda record: record.name)]

@@ -137,7 +137,7 @@ def _kind(event: yaml.ScalarEvent) -> str:
 def _problem(error: yaml.MarkedYAMLError, text: str, line: int) -> str:
     lines = text.split("\n")
     written = lines[line - 1] if line <= len(lines) else ""
-    if "\t" in written[: len(written) - len(written.lstrip())] or "\\t" in str(error.problem):
+    if "\t" in written[: len(written) - len(written.lstrip(" \t-"))]:
         return "is indented with a tab, which YAML does not allow. Use spaces."
     return f"cannot be read as YAML: {error.problem or error.context}."
 

@@ -5,6 +5,9 @@ import { commandLine } from "./command.js";
 import { rowPairs, startRows } from "./rows.js";
 import { startSource } from "./source.js";
 
+const PACKAGES = ["pip_packages", "conda_packages"];
+const FILES = ["pip_requirements_file", "conda_dependencies_file"];
+
 const form = document.querySelector("[data-submit-form]");
 const field = (name) => form.querySelector(`#id_${name}`);
 const summary = (name) => form.querySelector(`[data-summary="${name}"]`);
@@ -41,25 +44,25 @@ startSource(form, {
 });
 
 const showPackages = () => {
-  const lines = field("pip_packages").value.split("\n").map((line) => line.trim());
+  const lines = PACKAGES.flatMap((name) => field(name).value.split("\n")).map((line) => line.trim());
   const count = lines.filter((line) => line && !line.startsWith("#")).length;
   summary("pip_packages").textContent = count || "none added";
 };
 
 const showFile = () => {
-  summary("pip_requirements_file").textContent = field("pip_requirements_file").value || "–";
+  summary("package_files").textContent = FILES.map((name) => field(name).value).filter(Boolean).join(", ") || "–";
 };
 
 form.addEventListener("rows:change", showCommand);
-field("pip_requirements_file").addEventListener("input", showFile);
-field("pip_packages").addEventListener("input", showPackages);
+FILES.forEach((name) => field(name).addEventListener("input", showFile));
+PACKAGES.forEach((name) => field(name).addEventListener("input", showPackages));
 field("entry_script").addEventListener("input", showCommand);
 ["framework_version", "compute_target"].forEach((name) => {
   field(name).addEventListener("change", () => showChoice(name));
 });
 document.addEventListener("htmx:afterSettle", () => {
   showGpus();
-  ["pip_packages", "pip_requirements_file"].forEach((name) => {
+  [...PACKAGES, ...FILES, "conda_channels"].forEach((name) => {
     const wrong = form.querySelector(`#id_${name}_error .field-error`) !== null;
     field(name).toggleAttribute("aria-invalid", wrong);
     if (wrong) field(name).setAttribute("aria-invalid", "true");

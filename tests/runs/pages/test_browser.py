@@ -336,7 +336,7 @@ def test_what_the_received_source_hides_is_said_and_its_text_files_are_offered(e
     page.locator("#id_pip_requirements_file").press_sequentially("requirements.txt")
     expect(page.locator("#id_pip_requirements_file_error")).to_contain_text("requirements.txt:2 asks for")
     expect(page.locator("#id_pip_requirements_file")).to_have_attribute("aria-invalid", "true")
-    expect(page.locator("[data-summary=pip_requirements_file]")).to_have_text("requirements.txt")
+    expect(page.locator("[data-summary=package_files]")).to_have_text("requirements.txt")
     page.locator("#id_pip_requirements_file").fill("")
     expect(page.locator("#id_pip_requirements_file_error .field-error")).to_have_count(0)
     page.locator("#id_legacy_keras").check()
