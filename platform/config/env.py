@@ -44,6 +44,7 @@ class Env:
     conda_channels: tuple[str, ...] = ("conda-forge",)
     conda_channel_alias: str = "https://conda.anaconda.org"
     conda_fallback: str = "pypi"
+    wheelhouse: str = ""
     run_user_ids: str = "200000-265535"
     local_cpu_slots: int = 0
     snapshot_max_bytes: int = 300 * 1024 * 1024
@@ -96,6 +97,8 @@ def _check(env: Env) -> None:
         raise SettingError(f"TRAINHOUSE_PORT is {env.port}; it must be between 1 and 65535.")
     if env.log_level.upper() not in LOG_LEVELS:
         raise SettingError(f"TRAINHOUSE_LOG_LEVEL is {env.log_level!r}; it must be one of {', '.join(LOG_LEVELS)}.")
+    if env.wheelhouse and not (env.wheelhouse.startswith("/") and Path(env.wheelhouse).is_dir()):
+        raise SettingError(f"TRAINHOUSE_WHEELHOUSE is {env.wheelhouse!r}; it must be the full path of a folder.")
     if env.public_url and urlsplit(env.public_url).scheme not in ("http", "https"):
         raise SettingError(f"TRAINHOUSE_PUBLIC_URL is {env.public_url!r}; it must begin with http:// or https://.")
     if env.conda_fallback not in CONDA_FALLBACKS:

@@ -139,7 +139,7 @@ class _Check:
 
         # The least of priorities: whatever trains or builds on this machine goes first.
         command = self._backend.build_command(
-            ["/usr/bin/nice", "-n", "19", str(uv_program()), *words], environ=build_environ(os.environ)
+            ["/usr/bin/nice", "-n", "19", str(uv_program()), *words], environ=build_environ()
         )
         left_s = self._ends_at - time.monotonic()
         if left_s <= 0:

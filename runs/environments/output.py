@@ -7,6 +7,9 @@ it is whole, or longer than any line that is worth waiting for.
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from django.conf import settings
+
+from compute.package_index import package_index
 from runs.live.doorbell import ring_environment
 from runs.models import Environment, Stream
 from runs.states import StreamKind
@@ -93,12 +96,12 @@ class CommandOutput:
 
 
 def secrets_of(environ: Mapping[str, str]) -> list[bytes]:
-    """The values of ``environ`` that must not appear anywhere."""
-    return [
-        value.encode()
-        for name, value in environ.items()
-        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET
+    """What must not appear anywhere: values of ``environ``, and the passwords of the package index."""
+    named = [
+        value for name, value in environ.items() if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET
     ]
+    secrets = {*named, *package_index(environ, wheelhouse=settings.ENV.wheelhouse).secrets}
+    return sorted((secret.encode() for secret in secrets), key=len, reverse=True)
 
 
 def masked_line(line: bytes, secrets: Sequence[bytes]) -> bytes:

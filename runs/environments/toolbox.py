@@ -7,7 +7,6 @@ The user that builds cannot read the server's own installation in general, so uv
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -45,21 +44,12 @@ def build_tmp() -> Path:
     return path
 
 
-def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of every step, for a server whose own variables are ``environ``.
-
-    The backend lets an administrator's UV_ variables, proxies and certificates through. uv does not read pip's
-    variables, so an index that is named for pip alone is said again in uv's words.
-    """
-    said = {
+def build_environ() -> dict[str, str]:
+    """The variables of every step. The backend adds the way to the package index (``compute.package_index``)."""
+    return {
         "UV_CACHE_DIR": str(uv_cache()),
         "UV_LINK_MODE": "hardlink",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_NO_PROGRESS": "1",
         "NO_COLOR": "1",
     }
-    if "PIP_INDEX_URL" in environ and not {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & environ.keys():
-        said["UV_DEFAULT_INDEX"] = environ["PIP_INDEX_URL"]
-    if "PIP_EXTRA_INDEX_URL" in environ and not {"UV_INDEX", "UV_EXTRA_INDEX_URL"} & environ.keys():
-        said["UV_INDEX"] = " ".join(environ["PIP_EXTRA_INDEX_URL"].split())
-    return said

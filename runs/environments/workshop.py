@@ -32,7 +32,7 @@ class Workshop:
         self.spec: dict[str, Any] = environment.spec
         self.backend: ComputeBackend = backend_of(environment.target)
         self.path: Path = self.backend.environment_root() / environment.digest
-        self.environ = build_environ(os.environ)
+        self.environ = build_environ()
         self.output = BuildOutput(environment, environ=os.environ)
         self.progress = Progress(environment)
         self._ends_at = time.monotonic() + DEADLINE_S

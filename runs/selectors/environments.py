@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, cast
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 
+from compute.package_index import package_index
 from runs.environments import environment_is_there, environments_bytes, with_last_use
 from runs.environments.conda.records import conda_asked
 from runs.environments.difference import lock_versions
@@ -62,6 +64,14 @@ class Condition:
     def can_be_rebuilt(self) -> bool:
         """Whether ordering a build would change anything."""
         return self.state not in (EnvironmentState.READY, EnvironmentState.BUILDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageOrigin:
+    """What uv is told beyond its own rules: pairs of a setting and its value, and the files that say so."""
+
+    said: tuple[tuple[str, str], ...]
+    origins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +151,12 @@ def condition_of(environment: Environment) -> Condition:
 def disk_use() -> DiskUse:
     """How much all environments of this installation take, and may take."""
     return DiskUse(used_bytes=environments_bytes(), limit_bytes=settings.ENV.environments_max_bytes)
+
+
+def package_origin() -> PackageOrigin:
+    """Where builds look for packages, without a password, for administrators."""
+    told = package_index(os.environ, wheelhouse=settings.ENV.wheelhouse)
+    return PackageOrigin(said=told.shown, origins=told.origins)
 
 
 def runs_of(environment: Environment, user: User) -> QuerySet[Run]:

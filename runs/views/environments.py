@@ -27,6 +27,7 @@ from runs.selectors.environments import (
     environment_for,
     environment_title,
     environments_listed,
+    package_origin,
     runs_of,
 )
 from runs.selectors.logs import plain
@@ -55,6 +56,7 @@ def environment_list(request: PageRequest) -> HttpResponse:
         "filters": filters,
         "is_live": any(condition_of(row.record).is_moving for row in table.page.object_list),
         "disk": disk_use() if is_administrator(request.user) else None,
+        "packages": package_origin() if is_administrator(request.user) else None,
     }
     is_fragment = request.htmx and not request.htmx.history_restore_request
     response = render(request, "environments/_list.html" if is_fragment else "environments/list.html", context)

@@ -39,13 +39,16 @@ class LocalBackend:
 
     folders: Folders
     identities: Identities
+    wheelhouse: str = ""
     abilities: frozenset[Ability] = frozenset({Ability.GPU, Ability.CONDA})
 
     @classmethod
     def from_settings(cls) -> LocalBackend:
         """The backend of this installation."""
         return cls(
-            folders=Folders(data=Path(settings.DATA_DIR)), identities=Identities.parse(settings.ENV.run_user_ids)
+            folders=Folders(data=Path(settings.DATA_DIR)),
+            identities=Identities.parse(settings.ENV.run_user_ids),
+            wheelhouse=settings.ENV.wheelhouse,
         )
 
     # ---- the machine
@@ -62,7 +65,11 @@ class LocalBackend:
     def build_command(self, argv: list[str], *, environ: dict[str, str]) -> LocalBuildCommand:
         self.folders.ensure(self.identities)
         return LocalBuildCommand(
-            argv=tuple(argv), environ=environ, folders=self.folders, identity=self.identities.build
+            argv=tuple(argv),
+            environ=environ,
+            folders=self.folders,
+            identity=self.identities.build,
+            wheelhouse=self.wheelhouse,
         )
 
     def seal(self, path: Path) -> None:

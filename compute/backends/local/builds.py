@@ -15,7 +15,9 @@ from pathlib import Path
 from compute.backends.local.environ import build_environ
 from compute.backends.local.folders import Folders
 from compute.backends.local.identities import Identity, barred_folder
+from compute.backends.local.index_files import index_hand_over
 from compute.backends.local.processes import starter_argv
+from compute.package_index import package_index
 
 _PIECE_BYTES = 65536
 _END_WITHIN_S = 15
@@ -24,12 +26,13 @@ _SEAL_TIMEOUT_S = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalBuildCommand:
-    """A command prepared for the build's user."""
+    """A command prepared for the build's user. ``wheelhouse`` is a folder of packages beside the index, or empty."""
 
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     folders: Folders
     identity: Identity
+    wheelhouse: str = ""
 
     def run(self, *, output: Callable[[bytes], None], timeout_s: float) -> int:
         """Runs the command to its end, as ``BuildCommand.run`` says. Blocks.
@@ -46,9 +49,13 @@ class LocalBuildCommand:
             )
         for name in ("home", "tmp", "cache"):
             _folder_ensure(self.folders.build / name, self.identity)
+        self._wheelhouse_check()
+        index = index_hand_over(
+            package_index(os.environ, wheelhouse=self.wheelhouse), folder=self.folders.index, identity=self.identity
+        )
         order = {
             "argv": list(self.argv),
-            "environ": build_environ(self.environ, build=self.folders.build, identity=self.identity),
+            "environ": build_environ(self.environ, build=self.folders.build, identity=self.identity, index=index),
             "folder": str(self.folders.build / "home"),
             "umask": 0o022,
             "uid": self.identity.uid,
@@ -64,6 +71,15 @@ class LocalBuildCommand:
             raise TimeoutError(f"{self.argv[0]} did not end within {timeout_s:g} s and was stopped.") from error
         finally:
             _ended(process)
+
+    def _wheelhouse_check(self) -> None:
+        folder = Path(self.wheelhouse)
+        barred = barred_folder(folder / "any", self.identity) if self.wheelhouse and folder.is_dir() else None
+        if barred is not None:
+            raise PermissionError(
+                f"User {self.identity.uid}, who builds environments, may not enter {barred}, and TRAINHOUSE_WHEELHOUSE "
+                f"is {folder}. Let others pass and read there (chmod o+rx)."
+            )
 
 
 def tree_seal(path: Path, *, folders: Folders, identity: Identity) -> None:

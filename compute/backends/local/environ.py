@@ -98,11 +98,15 @@ def harness_environ(key: str, *, folder: Path) -> dict[str, str]:
     }
 
 
-def build_environ(environ: Mapping[str, str], *, build: Path, identity: Identity) -> dict[str, str]:
-    """The environment of a build: the way to the package index, folders of the build's own, and ``environ``."""
-    index = {name for name in os.environ if name.startswith(PACKAGE_INDEX_PREFIXES)} - _NOT_FOR_BUILDS
+def build_environ(
+    environ: Mapping[str, str], *, build: Path, identity: Identity, index: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of a build: the way to the package index (the machine's variables, and on top of them
+    ``index``), folders of the build's own, and ``environ``."""
+    named = {name for name in os.environ if name.startswith(PACKAGE_INDEX_PREFIXES)} - _NOT_FOR_BUILDS
     return {
-        **_passed_through(NETWORK | MACHINE | index),
+        **_passed_through(NETWORK | MACHINE | named),
+        **index,
         "PATH": SYSTEM_PATH,
         "HOME": str(build / "home"),
         "TMPDIR": str(build / "tmp"),

@@ -34,6 +34,10 @@ class Folders:
     def build(self) -> Path:
         return self.data / "build"
 
+    @property
+    def index(self) -> Path:
+        return self.data / "index"
+
     def task(self, key: str) -> Path:
         """The folder of the task ``key``. Raises ValueError for a key that is no plain file name."""
         if not _KEY.fullmatch(key):

@@ -21,6 +21,8 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     """A package index, and no other: the one that builds are told to ask."""
     for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
         monkeypatch.delenv(name)
+    for name in ("PIP_CONFIG_FILE", "NETRC", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(name, os.devnull)
     served = Index()
     monkeypatch.setenv("UV_DEFAULT_INDEX", served.url)
     yield served

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import io
+import re
+import ssl
 import tarfile
 import threading
 import zipfile
@@ -28,9 +30,10 @@ PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-p
 class Index:
     """Serves what was added under ``/simple/``. ``password`` makes it ask for user ``reader``; of a file in ``cut`` it
     sends half and hangs up, of one in ``stalled`` half and then nothing until it stops. Where ``with_metadata``, a
-    wheel's metadata can be had without the wheel (PEP 658), as on PyPI."""
+    wheel's metadata can be had without the wheel (PEP 658), as on PyPI. Asked as a proxy, it answers for every host.
+    ``certificate`` is a file with a key and its certificate for TLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, certificate: str = "") -> None:
         self.files: dict[str, bytes] = {}
         self.password = ""
         self.cut: set[str] = set()
@@ -39,6 +42,11 @@ class Index:
         self.requests: list[str] = []
         self._stopped = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._scheme = "https" if certificate else "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
@@ -48,7 +56,7 @@ class Index:
     @property
     def url(self) -> str:
         user = f"reader:{self.password}@" if self.password else ""
-        return f"http://{user}127.0.0.1:{self.port}/simple"
+        return f"{self._scheme}://{user}127.0.0.1:{self.port}/simple"
 
     def stop(self) -> None:
         self._stopped.set()
@@ -109,6 +117,7 @@ class Index:
 
             def do_GET(self) -> None:
                 index.requests.append(self.path)
+                self.path = re.sub(r"^http://[^/]+", "", self.path)
                 if index.password and self.headers.get("Authorization") != _basic("reader", index.password):
                     self._answer(401, b"", "text/plain")
                 elif self.path.startswith("/files/"):

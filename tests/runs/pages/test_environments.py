@@ -125,6 +125,15 @@ def test_the_disk_budget_is_for_administrators(person, boss, member, local, sett
     assert "used" not in text(person.get("/environments/"))
 
 
+def test_where_packages_come_from_is_for_administrators_and_without_passwords(person, boss, monkeypatch):
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://reader:s3cret-word@index.example/simple")
+    page = boss.get("/environments/").content.decode()
+    assert "Where builds look for packages" in page
+    assert "https://••••••@index.example/simple" in page
+    assert "s3cret-word" not in page
+    assert "Where builds look" not in person.get("/environments/").content.decode()
+
+
 def test_the_number_of_queries_does_not_grow_with_the_environments(boss, local, django_assert_num_queries):
     for _ in range(2):
         make_run(target=local, environment=make_environment(local))
