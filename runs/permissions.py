@@ -1,4 +1,5 @@
-"""Who may do what: with a run its owner and the administrators, with environments the administrators."""
+"""Who may do what: with a run its owner and the administrators, with environments the administrators, with a named
+environment its owner and the administrators."""
 
 from __future__ import annotations
 
@@ -7,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import rules
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from compute.models import ComputeTarget, TargetKind
-from runs.models import Environment, Run
+from runs.models import Environment, NamedEnvironment, Run
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -26,9 +27,15 @@ def is_administrator(user: User) -> bool:
     return bool(user.is_active and user.is_staff)
 
 
+@rules.predicate
+def owns_named_environment(user: User, named: NamedEnvironment | None) -> bool:
+    return named is not None and named.owner_id == user.pk
+
+
 rules.add_perm("runs.view_run", owns_run | is_administrator)
 rules.add_perm("runs.change_run", owns_run | is_administrator)
 rules.add_perm("runs.change_environment", is_administrator)
+rules.add_perm("runs.change_named_environment", owns_named_environment | is_administrator)
 
 
 def runs_visible_to(user: User) -> QuerySet[Run]:
@@ -38,12 +45,20 @@ def runs_visible_to(user: User) -> QuerySet[Run]:
 
 
 def environments_visible_to(user: User) -> QuerySet[Environment]:
-    """The environments that ``user`` may see: those of the runs that ``user`` may see, with all their revisions, and
-    administrators all."""
+    """The environments that ``user`` may see: those of the user's runs and those built of named environments that the
+    user may see, with all their revisions; administrators all."""
     environments = Environment.objects.all()
     if is_administrator(user):
         return environments
-    return environments.filter(wishes__in=Run.objects.filter(owner=user).values("environment__wishes"))
+    of_runs = Run.objects.filter(owner=user).values("environment__wishes")
+    of_names = Environment.objects.filter(named_versions__named__in=named_environments_visible_to(user))
+    return environments.filter(Q(wishes__in=of_runs) | Q(wishes__in=of_names.values("wishes")))
+
+
+def named_environments_visible_to(user: User) -> QuerySet[NamedEnvironment]:
+    """The named environments that ``user`` may see and use: shared ones and the user's own; administrators all."""
+    named = NamedEnvironment.objects.select_related("owner")
+    return named if is_administrator(user) else named.filter(Q(is_shared=True) | Q(owner=user))
 
 
 def may_use_target(user: User, target: ComputeTarget) -> bool:

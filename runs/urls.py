@@ -3,7 +3,7 @@
 from django.urls import include, path
 
 from runs.api import uploads
-from runs.views import environment_urls, run_urls
+from runs.views import environment_urls, named_urls, run_urls
 from runs.views.again import run_again_page
 from runs.views.cancel import run_cancel
 from runs.views.listing import run_list
@@ -20,5 +20,6 @@ urlpatterns = [
     path("runs/<int:pk>/cancel/", run_cancel, name="run-cancel"),
     path("", include(run_urls)),
     path("", include(environment_urls)),
+    path("", include(named_urls)),
     path("", include(uploads)),
 ]

@@ -26,6 +26,7 @@ class Ability(str, enum.Enum):
     MULTI_WORKER = "multiworker"
     CONTAINERS = "containers"
     DATA_FOLDERS = "data_folders"
+    NAMED_ENVIRONMENTS = "named_environments"
 
 
 class ComputeBackend(Protocol):

@@ -46,8 +46,7 @@ def environment_request(
     package line fits.
     """
     wishes = environment_spec(spec, backend, read, trees)
-    revisions = revisions_of(wishes, target)
-    newest = revisions.exclude(lock="").first() or revisions.first()
+    newest = revision_taken(wishes, target)
     return environment_order(wishes if newest is None else newest.spec, target)
 
 
@@ -76,6 +75,12 @@ def environment_wishes(canonical: dict[str, Any], *, with_lock: bool = False) ->
     """What a description asks for, without how the environment came about: its revision and, unless ``with_lock``, the
     lock that it was ordered by."""
     return {name: value for name, value in canonical.items() if name != "revision" and (with_lock or name != "lock")}
+
+
+def revision_taken(wishes: dict[str, Any], target: ComputeTarget) -> Environment | None:
+    """The revision that runs with these wishes take: the newest that was ever built, otherwise the newest."""
+    revisions = revisions_of(wishes, target)
+    return revisions.exclude(lock="").first() or revisions.first()
 
 
 def revisions_of(wishes: dict[str, Any], target: ComputeTarget) -> QuerySet[Environment]:

@@ -42,6 +42,7 @@ def answers_of(run: Run) -> dict[str, Any]:
         "source": CLONE,
         "entry_script": spec.entry_script,
         "script_params": _parameter_rows(spec),
+        "environment_definition": spec.environment_definition,
         "framework_version": spec.framework_version,
         "pip_packages": "\n".join(spec.pip_packages),
         "pip_requirements_file": spec.pip_requirements_file,

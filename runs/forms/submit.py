@@ -15,7 +15,7 @@ from compute.models import ComputeTarget
 from runs.environments import versions
 from runs.forms.rows import Row, RowsField, as_typed
 from runs.models import Experiment, Run, Upload
-from runs.permissions import targets_for
+from runs.permissions import named_environments_visible_to, targets_for
 from runs.spec import Problem, RunSpec
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ UPLOAD, CLONE, SERVER_PATH = "upload", "clone", "path"
 
 #: Where a problem of the spec is shown when the form has no field of that name.
 _FIELD_OF = {"max_run_duration_seconds": "max_hours"}
+
+#: Of named environments, and of each one's versions, that can be chosen in the form.
+_MOST_NAMES = 200
+_MOST_VERSIONS = 10
 
 _BLANK_ROWS = 2
 _MORE_ROWS = 3
@@ -61,6 +65,13 @@ class SubmitForm(forms.Form):
         ),
     )
     script_params = RowsField(label="Script parameters")
+    environment_definition = forms.CharField(
+        label="Named environment",
+        required=False,
+        max_length=80,
+        help_text="Packages and variables saved under a name. It stands in for everything that the run names itself.",
+        widget=forms.Select(attrs={"class": "form-select"}),
+    )
     framework_version = forms.CharField(
         label="TensorFlow", required=False, max_length=40, widget=forms.Select(attrs={"class": "form-select"})
     )
@@ -213,6 +224,7 @@ class SubmitForm(forms.Form):
         channels = ", ".join(settings.ENV.conda_channels)
         self.fields["conda_channels"].help_text = f"Separated by commas, the first one counts first. Empty: {channels}."
         self.fields["source"].choices = self._sources()  # type: ignore[attr-defined]
+        self.fields["environment_definition"].widget.choices = self._definition_choices()
         self.fields["framework_version"].widget.choices = self._version_choices()
         self.fields["compute_target"].widget.choices = [(target.name, target.name) for target in self.targets]
 
@@ -227,6 +239,7 @@ class SubmitForm(forms.Form):
             script_params=tuple((row.name, row.value) for row in data.get("script_params", ())),
             compute_target=data.get("compute_target", ""),
             use_gpu=data.get("use_gpu", False),
+            environment_definition=data.get("environment_definition", ""),
             pip_packages=package_lines(data.get("pip_packages", "")),
             pip_requirements_file=data.get("pip_requirements_file", ""),
             conda_packages=package_lines(data.get("conda_packages", "")),
@@ -243,6 +256,7 @@ class SubmitForm(forms.Form):
         """What stands in the form about source and packages, checked or not."""
         return RunSpec(
             entry_script=str(self["entry_script"].value() or ""),
+            environment_definition=str(self["environment_definition"].value() or ""),
             framework_version=str(self["framework_version"].value() or ""),
             pip_packages=package_lines(str(self["pip_packages"].value() or "")),
             pip_requirements_file=str(self["pip_requirements_file"].value() or ""),
@@ -315,6 +329,16 @@ class SubmitForm(forms.Form):
         return any(self[name].value() for name in ("conda_packages", "conda_channels", "conda_dependencies_file"))
 
     @property
+    def offers_definitions(self) -> bool:
+        """Whether there is a named environment to choose, or one was asked for."""
+        return len(self.fields["environment_definition"].widget.choices) > 1
+
+    @property
+    def shown_definition(self) -> str:
+        """The chosen named environment; a dash for none."""
+        return str(self["environment_definition"].value() or "\N{EN DASH}")
+
+    @property
     def shown_version(self) -> str:
         """The chosen TensorFlow version in the words of its option."""
         chosen = self["framework_version"].value() or ""
@@ -369,6 +393,22 @@ class SubmitForm(forms.Form):
             choices.insert(0, (CLONE, f"The same source as {self.clone}"))
         if self.user.is_staff:
             choices.append((SERVER_PATH, "A folder on the server"))
+        return choices
+
+    def _definition_choices(self) -> list[Any]:
+        """None, then by name the newest version (whatever it is by then) and each of the last ones."""
+        named = named_environments_visible_to(self.user).filter(archived_at=None)
+        choices: list[Any] = [("", "None: packages of its own")]
+        known = {""}
+        for each in named.prefetch_related("versions")[:_MOST_NAMES]:
+            numbers = [version.number for version in each.versions.all()[:_MOST_VERSIONS]]
+            options = [(each.name, f"{each.name} (newest: version {numbers[0]})")]
+            options += [(f"{each.name}@{number}", f"{each.name}, version {number}") for number in numbers]
+            choices.append((each.name, options))
+            known |= {value for value, _ in options}
+        asked = self["environment_definition"].value() or ""
+        if asked not in known:
+            choices.append((asked, f"{asked} (not among the last ones)"))
         return choices
 
     def _version_choices(self) -> list[tuple[str, str]]:

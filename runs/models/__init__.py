@@ -2,6 +2,7 @@
 
 from runs.models.code import Snapshot, SnapshotFile, Upload
 from runs.models.data import Artifact, PointBatch, Record, Series, SeriesChunk, Stream
+from runs.models.definition import NamedEnvironment, NamedEnvironmentVersion
 from runs.models.environment import Environment
 from runs.models.run import Attempt, Experiment, Run, RunEvent, Task
 
@@ -10,6 +11,8 @@ __all__ = [
     "Attempt",
     "Environment",
     "Experiment",
+    "NamedEnvironment",
+    "NamedEnvironmentVersion",
     "PointBatch",
     "Record",
     "Run",

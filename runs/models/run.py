@@ -7,7 +7,7 @@ from django.urls import reverse
 from compute.plan import GPU_NOT_SEEN_CODE, Handle
 from runs.models.code import Snapshot
 from runs.models.environment import Environment
-from runs.spec import RunSpec
+from runs.spec import Definition, RunSpec
 from runs.states import ACTIVE, FINAL, Again, EndReason, RunState, TaskState
 
 
@@ -43,6 +43,9 @@ class Run(models.Model):
     target = models.ForeignKey("compute.ComputeTarget", on_delete=models.PROTECT, related_name="runs")
     environment = models.ForeignKey(Environment, null=True, on_delete=models.SET_NULL, related_name="runs")
     lock = models.TextField(blank=True, help_text="The packages as they were installed for this run.")
+    definition_json = models.JSONField(
+        "named environment", null=True, help_text="The version that the run names, as it was then."
+    )
     environment_spec = models.JSONField(
         null=True, help_text="What decided the environment; kept here because the environment may be deleted."
     )
@@ -89,6 +92,17 @@ class Run(models.Model):
     @property
     def spec(self) -> RunSpec:
         return RunSpec.from_json(self.spec_json)
+
+    @property
+    def definition(self) -> Definition | None:
+        """The version of a named environment that the run was submitted with."""
+        return Definition.from_json(self.definition_json) if self.definition_json else None
+
+    @property
+    def effective_spec(self) -> RunSpec:
+        """The spec with the content of its named environment in place."""
+        definition = self.definition
+        return self.spec if definition is None else definition.applied(self.spec)
 
     @property
     def is_active(self) -> bool:

@@ -93,7 +93,7 @@ def task_plan(run: Run, task: Task) -> TaskPlan:
 
     Raises UserError when the run's environment is gone or its secrets cannot be read.
     """
-    spec = run.spec
+    spec = run.effective_spec
     if run.environment is None:
         raise UserError("The environment was deleted before the run could start in it. Clone the run to build it.")
     environment = environment_ref(run.environment)

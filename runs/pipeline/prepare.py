@@ -14,6 +14,7 @@ from runs.environments import (
     environment_update,
     python_differs,
 )
+from runs.environments.definitions import effective
 from runs.errors import EnvironmentFailed
 from runs.lifecycle import run_transition
 from runs.models import Environment, Run
@@ -70,10 +71,11 @@ def _environment_of(run: Run) -> Environment:
     backend = backend_of(run.target)
     if run.again == Again.EXACTLY and run.environment_spec is not None:
         return environment_request_locked(run.environment_spec, run.lock, run.target, backend)
-    read, trees = snapshot_reader(run.snapshot), snapshot_trees(run.snapshot)
+    spec, read = effective(run.spec, run.definition, snapshot_reader(run.snapshot))
+    trees = snapshot_trees(run.snapshot)
     if run.again == Again.UPDATED:
-        return environment_update(environment_spec(run.spec, backend, read, trees), run.target)
-    return environment_request(run.spec, run.target, backend, read, trees)
+        return environment_update(environment_spec(spec, backend, read, trees), run.target)
+    return environment_request(spec, run.target, backend, read, trees)
 
 
 def _environment_failed(run: Run, message: str) -> None:

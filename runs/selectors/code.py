@@ -45,7 +45,7 @@ def snapshot_files(run: Run) -> list[SnapshotFile]:
 
 def shadows(run: Run) -> list[str]:
     """A sentence for each file of the snapshot that hides a library from the script."""
-    spec = run.spec
+    spec = run.effective_spec
     asked = run.environment.spec.get("packages", ()) if run.environment else spec.pip_packages
     files = run.snapshot.files.filter(path__endswith=".py").values_list("path", flat=True)
     return shadow_warnings(files, entry_script=spec.entry_script, packages=asked)

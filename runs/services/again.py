@@ -49,7 +49,9 @@ def run_again(
     if how == Again.EXACTLY and (reason := exactly_problem(run)):
         raise NotNow(reason)
     spec = _spec_with_secrets(run, actor=actor, given=secrets or {})
-    found = submission_problems(spec, user=actor, snapshot=run.snapshot, experiment_name=run.experiment.name)
+    found = submission_problems(
+        spec, user=actor, snapshot=run.snapshot, experiment_name=run.experiment.name, definition=run.definition
+    )
     if how == Again.EXACTLY:
         found = [problem for problem in found if problem.field not in _PACKAGE_FIELDS]
     if found:
@@ -66,6 +68,7 @@ def run_again(
         tags=run.tags,
         notes=run.notes,
         snapshot=run.snapshot,
+        definition_json=run.definition_json,
         cloned_from=run,
         again=how,
         **exactly,

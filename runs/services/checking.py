@@ -11,15 +11,16 @@ from compute.errors import TargetUnreachable
 from compute.registry import backend_of
 from runs.environments import environment_is_intact
 from runs.environments.checker import Checker
+from runs.environments.definitions import effective
 from runs.environments.foresight import Finding, packages_foresee
-from runs.environments.request import environment_spec, spec_digest
+from runs.environments.request import environment_spec, revision_taken, spec_digest
 from runs.errors import EnvironmentFailed
 from runs.models import Environment, Snapshot
 from runs.permissions import targets_for
 from runs.selectors.environments import environment_title
 from runs.services.submit import package_problems
 from runs.snapshots import snapshot_reader, snapshot_trees
-from runs.spec import RunSpec
+from runs.spec import Definition, RunSpec
 from runs.states import EnvironmentState
 
 if TYPE_CHECKING:
@@ -39,30 +40,34 @@ class PackageCheck:
     digest: str = ""
 
 
-def package_check(spec: RunSpec, *, user: User, snapshot: Snapshot | None) -> PackageCheck:
+def package_check(
+    spec: RunSpec, *, user: User, snapshot: Snapshot | None, definition: Definition | None = None
+) -> PackageCheck:
     """Begins a check unless its answer is known, and says where it stands. May block for a second, since Pythons are
     tried out."""
     target = next((target for target in targets_for(user) if target.name == spec.compute_target), None)
-    if target is None or package_problems(spec, snapshot=snapshot):
+    if spec.environment_definition and definition is None:
         return PackageCheck(state="none")
+    if target is None or package_problems(spec, snapshot=snapshot, definition=definition):
+        return PackageCheck(state="none")
+    spec, read = effective(spec, definition, None if snapshot is None else snapshot_reader(snapshot))
     file = spec.pip_requirements_file or spec.conda_dependencies_file
-    if file and snapshot is None:
+    if file and read is None:
         return PackageCheck(
             state="unchecked", sentence=f"The packages are checked as soon as {file} is here, with the source."
         )
     backend = backend_of(target)
     try:
-        read = trees = None
-        if snapshot is not None:
-            read, trees = snapshot_reader(snapshot), snapshot_trees(snapshot)
+        trees = None if snapshot is None else snapshot_trees(snapshot)
         canonical = environment_spec(spec, backend, read, trees)
     except EnvironmentFailed as error:
         return PackageCheck(state="impossible", sentence=str(error))
     except (TargetUnreachable, OSError) as error:
         return PackageCheck(state="unchecked", sentence=f"The packages were not checked: {error}")
     digest = spec_digest(canonical)
-    environment = Environment.objects.filter(target=target, digest=digest, state=EnvironmentState.READY).first()
-    if environment is not None and environment_is_intact(environment):
+    environment = revision_taken(canonical, target)
+    is_ready = environment is not None and environment.state == EnvironmentState.READY
+    if environment is not None and is_ready and environment_is_intact(environment):
         return PackageCheck(state="ready", sentence=_ready(environment))
     check: Callable[[], Finding] = partial(packages_foresee, canonical, backend)
     return _said(_checker.ask(digest, person=user.pk, check=check), digest)

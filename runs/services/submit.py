@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from compute.models import ComputeTarget
-from compute.registry import backend_of, target_gpus_per_node
 from runs.environments import advice_before, shadow_warnings, versions, wishes_of
+from runs.environments.definitions import effective
 from runs.errors import SpecProblems
 from runs.models import Run, Snapshot
 from runs.permissions import targets_for
+from runs.services.definitions import definition_find, definition_problems
 from runs.services.store import clean_tags, run_store, run_stored
+from runs.services.surroundings import target_facts
 from runs.snapshots import snapshot_paths, snapshot_reader
 from runs.spec import (
+    Definition,
     Problem,
     RunSpec,
     Surroundings,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 PACKAGE_PROBLEMS = (
     *("pip_packages", "pip_requirements_file"),
     *("conda_packages", "conda_channels", "conda_dependencies_file"),
+    "environment_definition",
 )
 MOST_TAGS = 50
 TAG_LENGTH = 100
@@ -49,32 +52,46 @@ def submission_problems(
     name: str = "",
     tags: Iterable[str] = (),
     notes: str = "",
+    definition: Definition | None = None,
 ) -> list[Problem]:
-    """Every problem of a submission by ``user`` at once; empty when it can be submitted."""
+    """Every problem of a submission by ``user`` at once; empty when it can be submitted. ``definition`` is what the
+    named environment means that ``spec`` names, where that is known without looking it up."""
+    unknown = None
+    if definition is None:
+        definition, unknown = definition_find(spec.environment_definition, user)
     allowed = {target.name: target for target in targets_for(user)}
     target = allowed.get(spec.compute_target)
+    facts = None if target is None else target_facts(target)
     around = Surroundings(
         files=None if snapshot is None else frozenset(snapshot_paths(snapshot)),
-        target=None if target is None else _facts(target),
+        target=facts,
         targets=tuple(allowed),
         versions=versions(),
         allow_urls=settings.ENV.allow_url_packages,
     )
-    found = [*problems(spec, around), *_wish_problems(spec, snapshot)]
+    found = [*problems(spec, around), *_wish_problems(spec, snapshot), *([unknown] if unknown else [])]
+    if definition is not None:
+        found += _definition_problems(definition, spec=spec, target=facts)
     return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found]
 
 
-def package_problems(spec: RunSpec, *, snapshot: Snapshot | None) -> list[Problem]:
-    """The problems of a submission that has got as far as its packages; of the file only once there is a snapshot."""
+def package_problems(
+    spec: RunSpec, *, snapshot: Snapshot | None, definition: Definition | None = None
+) -> list[Problem]:
+    """The problems of a submission that has got as far as its packages; of the file only once there is a snapshot.
+    ``definition`` is what its named environment means."""
     files = None if snapshot is None else frozenset(snapshot_paths(snapshot))
     around = Surroundings(files=files, target=None, allow_urls=settings.ENV.allow_url_packages)
     found = [problem for problem in problems(spec, around) if problem.field in PACKAGE_PROBLEMS]
+    if definition is not None:
+        found += _definition_problems(definition, spec=spec, target=None)
     return [*found, *_wish_problems(spec, snapshot)]
 
 
-def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None) -> list[str]:
-    """What is worth knowing before a submission and is no problem of it, as sentences."""
-    read = None if snapshot is None else snapshot_reader(snapshot)
+def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None, definition: Definition | None = None) -> list[str]:
+    """What is worth knowing before a submission and is no problem of it, as sentences. ``definition`` is what its named
+    environment means."""
+    spec, read = effective(spec, definition, None if snapshot is None else snapshot_reader(snapshot))
     advice = advice_before(spec, read)
     if snapshot is not None:
         wishes = wishes_of(spec, read)
@@ -114,21 +131,33 @@ def run_submit(
 ) -> Run:
     """Stores a run and sets it going. The same ``submission_key`` of the same owner gives the same run.
 
-    Values of secret-looking variables are stored encrypted and appear masked in the run's spec.
+    Values of secret-looking variables are stored encrypted and appear masked in the run's spec. A named environment is
+    pinned to its version, and what that holds is kept with the run.
     Raises SpecProblems with every problem at once.
     """
     earlier = run_stored(owner, submission_key)
     if earlier is not None:
         return earlier
     tags = clean_tags(tags)
+    definition, _ = definition_find(spec.environment_definition, owner)
     found = submission_problems(
-        spec, user=owner, snapshot=snapshot, experiment_name=experiment_name, name=name, tags=tags, notes=notes
+        spec,
+        user=owner,
+        snapshot=snapshot,
+        experiment_name=experiment_name,
+        name=name,
+        tags=tags,
+        notes=notes,
+        definition=definition,
     )
     if found:
         raise SpecProblems(found)
+    if definition is not None:
+        spec = dataclasses.replace(spec, environment_definition=definition.reference)
     return run_store(
         owner=owner,
         spec=spec,
+        definition_json=None if definition is None else definition.to_json(),
         experiment_name=experiment_name,
         submission_key=submission_key,
         message="The run was submitted.",
@@ -140,13 +169,13 @@ def run_submit(
     )
 
 
-def _facts(target: ComputeTarget) -> TargetFacts:
-    return TargetFacts(
-        name=target.name,
-        abilities=frozenset(ability.value for ability in backend_of(target).abilities),
-        gpus_per_node=target_gpus_per_node(target),
-        is_open=target.is_open,
-    )
+def _definition_problems(definition: Definition, *, spec: RunSpec, target: TargetFacts | None) -> list[Problem]:
+    """What is wrong with the content of a named environment, for a run that cannot change it."""
+    found = definition_problems(definition, spec=spec, target=target)
+    return [
+        Problem(field="environment_definition", message=f"{definition.reference}: {problem.message}")
+        for problem in found
+    ]
 
 
 def _words(name: str, tags: Iterable[str], notes: str) -> list[Problem]:

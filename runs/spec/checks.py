@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from runs.spec.definition import options_beside
 from runs.spec.parts import address_problem, path_inside, reason_of
 from runs.spec.run_spec import RunSpec
 
@@ -69,6 +70,7 @@ def problems(spec: RunSpec, around: Surroundings) -> list[Problem]:
         *_counts(spec),
         *_distribution(spec),
         *_packages(spec, around),
+        *_definition(spec),
         *_variables(spec),
         *_target(spec, around),
     ]
@@ -231,6 +233,17 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
             )
         )
     return found
+
+
+def _definition(spec: RunSpec) -> list[Problem]:
+    beside = options_beside(spec) if spec.environment_definition else []
+    if not beside:
+        return []
+    message = (
+        f"The named environment {spec.environment_definition} stands in for {_listed(beside, most=len(beside))}. Leave "
+        f"{'that' if len(beside) == 1 else 'those'} out, or choose no named environment."
+    )
+    return [Problem(field="environment_definition", message=message)]
 
 
 def _file(field: str, path: str, around: Surroundings, *, like: str) -> list[Problem]:

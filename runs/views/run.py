@@ -14,6 +14,7 @@ from runs import charts
 from runs.models import Run
 from runs.selectors.artifacts import artifact_list
 from runs.selectors.code import command_line, parameters, shadows, snapshot_files
+from runs.selectors.definitions import named_environment_of
 from runs.selectors.environment import advice_of, build_progress, packages_of, update_of
 from runs.selectors.failure import failure_of
 from runs.selectors.logs import log_streams, plain
@@ -45,7 +46,7 @@ TABS = (
 def overview(request: HttpRequest, pk: int) -> HttpResponse:
     """What happens now, or why it ended; then what the run is made of."""
     run = run_for(request.user, pk)
-    spec = run.spec.masked()
+    spec = run.effective_spec.masked()
     series = list(series_list(run, SeriesKind.METRIC))
     key_series = charts.key_series(series, most=KEY_METRICS)
     values = pictures(key_series)
@@ -64,6 +65,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
             "spec": spec,
             "packages": packages_of(run),
             "update": update_of(run),
+            "named_environment": named_environment_of(run, request.user),
             "advice": advice_of(run),
             "shadows": shadows(run),
             "tasks": tasks_of(run),

@@ -15,9 +15,11 @@ from runs.forms.source import Source, source_known, source_of_run, source_take
 from runs.forms.submit import SubmitForm
 from runs.models import Run
 from runs.permissions import runs_visible_to, targets_for
+from runs.selectors.definitions import definition_words
 from runs.services import (
     PACKAGE_PROBLEMS,
     PackageCheck,
+    definition_find,
     package_check,
     package_check_again,
     package_problems,
@@ -39,12 +41,14 @@ PACKAGE_FIELDS = frozenset({"framework_version", "compute_target", *PACKAGE_PROB
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def run_new(request: PageRequest) -> HttpResponse:
-    """The form; with ``?clone=<id>`` it holds that run's answers. The same form posted twice gives the same run."""
+    """The form; with ``?clone=<id>`` it holds that run's answers, with ``?environment=<name>`` a named environment. The
+    same form posted twice gives the same run."""
     if request.method == "POST":
         return _posted(request)
     clone = _clone(request, request.GET.get("clone"))
     if clone is None:
-        return _page(request, SubmitForm(user=request.user, initial=first_answers(request.user)), source=None)
+        chosen = {"environment_definition": request.GET.get("environment", "")[:80]}
+        return _page(request, SubmitForm(user=request.user, initial=first_answers(request.user) | chosen), source=None)
     form = SubmitForm(user=request.user, clone=clone, initial=answers_of(clone))
     return _page(request, form, source=source_of_run(clone))
 
@@ -62,11 +66,15 @@ def run_packages(request: PageRequest) -> HttpResponse:
     form = SubmitForm(request.POST, user=request.user, clone=_clone(request, request.POST.get("cloned_from")))
     form.is_valid()
     source = source_known(form, user=request.user)
-    spec = form.spec()
-    found = package_problems(spec, snapshot=source.snapshot if source else None)
+    spec, snapshot = form.spec(), source.snapshot if source else None
+    definition, unknown = definition_find(spec.environment_definition, request.user)
+    found = [*package_problems(spec, snapshot=snapshot, definition=definition), *([unknown] if unknown else [])]
     context = {
+        "definition": definition,
+        "words": definition_words(definition) if definition else "",
+        "definition_errors": [problem.message for problem in found if problem.field == "environment_definition"],
         "wrong": {name: [each.message for each in found if each.field == name] for name in PACKAGE_PROBLEMS},
-        "advice": submission_advice(spec, snapshot=source.snapshot if source else None),
+        "advice": submission_advice(spec, snapshot=snapshot, definition=definition),
         "check": PackageCheck(state="none") if found else None,
         "is_answer": True,
     }
@@ -87,7 +95,9 @@ def run_check(request: PageRequest) -> HttpResponse:
     if form.errors.keys() & PACKAGE_FIELDS:
         check = PackageCheck(state="none")
     else:
-        check = package_check(form.spec(), user=request.user, snapshot=source.snapshot if source else None)
+        spec, snapshot = form.spec(), source.snapshot if source else None
+        definition, _ = definition_find(spec.environment_definition, request.user)
+        check = package_check(spec, user=request.user, snapshot=snapshot, definition=definition)
     return render(request, "runs/_package_check.html", {"check": check})
 
 
@@ -124,11 +134,16 @@ def _page(request: PageRequest, form: SubmitForm, *, source: Source | None, stat
     if source is not None and source.upload is not None:
         form.keep_upload(source.upload)
     spec = RunSpec(compute_target=form["compute_target"].value() or "", use_gpu=bool(form["use_gpu"].value()))
+    shown = form.shown_spec()
+    definition, _ = definition_find(shown.environment_definition, request.user)
     context: dict[str, Any] = {
         "form": form,
         "source": source,
+        "definition": definition,
+        "words": definition_words(definition) if definition else "",
+        "definition_errors": form["environment_definition"].errors,
         "preflight": _preflight(request, spec),
-        "advice": submission_advice(form.shown_spec(), snapshot=source.snapshot if source else None),
+        "advice": submission_advice(shown, snapshot=source.snapshot if source else None, definition=definition),
     }
     return render(request, "runs/new.html", context, status=status)
 

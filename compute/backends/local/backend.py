@@ -40,7 +40,7 @@ class LocalBackend:
     folders: Folders
     identities: Identities
     wheelhouse: str = ""
-    abilities: frozenset[Ability] = frozenset({Ability.GPU, Ability.CONDA})
+    abilities: frozenset[Ability] = frozenset({Ability.GPU, Ability.CONDA, Ability.NAMED_ENVIRONMENTS})
 
     @classmethod
     def from_settings(cls) -> LocalBackend:

@@ -49,6 +49,22 @@ const showPackages = () => {
   summary("pip_packages").textContent = count || "none added";
 };
 
+/* A named environment stands in for the packages and variables of the run: they are out of the way while one is
+   chosen, and come back as they were. */
+const showDefinition = () => {
+  const choice = field("environment_definition");
+  if (!choice) return;
+  form.querySelectorAll("[data-own-packages]").forEach((fields) => {
+    fields.disabled = choice.value !== "";
+  });
+  summary("environment_definition").textContent = choice.value || "–";
+  ["framework_version", "pip_packages", "package_files"].forEach((name) => {
+    const line = summary(name);
+    line.hidden = choice.value !== "";
+    line.previousElementSibling.hidden = line.hidden;
+  });
+};
+
 const showFile = () => {
   summary("package_files").textContent = FILES.map((name) => field(name).value).filter(Boolean).join(", ") || "–";
 };
@@ -78,6 +94,9 @@ window.addEventListener("pageshow", () => {
   form.querySelector("[data-submit]").disabled = false;
 });
 
+field("environment_definition")?.addEventListener("change", showDefinition);
+
 showCommand();
 showGpus();
+showDefinition();
 document.querySelector("[data-focus]")?.focus();
