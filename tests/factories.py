@@ -8,7 +8,17 @@ from django.utils import timezone
 
 from accounts.models import User
 from compute.models import ComputeTarget, Node, Slot
-from runs.models import Attempt, Environment, Experiment, Run, Snapshot, Stream, Task
+from runs.models import (
+    Attempt,
+    Environment,
+    Experiment,
+    NamedEnvironment,
+    NamedEnvironmentVersion,
+    Run,
+    Snapshot,
+    Stream,
+    Task,
+)
 from runs.spec import RunSpec
 from runs.states import ACTIVE, EnvironmentState, RunState, TaskState
 
@@ -34,6 +44,14 @@ def make_target(*, cpu_slots: int = 1, gpus: int = 0, **fields: Any) -> ComputeT
 def make_environment(target: ComputeTarget, **fields: Any) -> Environment:
     defaults = {"digest": uuid.uuid4().hex, "spec": {}, "state": EnvironmentState.READY}
     return Environment.objects.create(target=target, **{**defaults, **fields})
+
+
+def make_named_environment(owner: User, **fields: Any) -> NamedEnvironment:
+    """A private named environment with one version, of the packages ``pip_packages`` (default: six)."""
+    content = {"pip_packages": fields.pop("pip_packages", ["six"])}
+    named = NamedEnvironment.objects.create(owner=owner, **{"name": f"named{next(_numbers)}", **fields})
+    NamedEnvironmentVersion.objects.create(named=named, number=1, content=content, created_by=owner)
+    return named
 
 
 def make_snapshot(**fields: Any) -> Snapshot:

@@ -37,8 +37,7 @@ def environment_request(
     trees: Trees | None = None,
 ) -> Environment:
     """The environment that ``spec`` needs on ``target``, ordered unless it is there: the newest revision that was ever
-    built. ``read`` opens the files of its snapshot, ``trees`` keeps parts of
-    it for the build.
+    built. ``read`` opens the files of its snapshot, ``trees`` keeps parts of it for the build.
 
     To be called once a run. A FAILED one is ordered anew (REQUESTED), because the reason may be gone by now, and so are
     an EVICTED one and a READY one that is damaged; everything else is left as it is. Two processes get the same row.

@@ -14,7 +14,15 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from runs.models import Artifact, Run, Upload
 from runs.states import RunState
 from runs.stores.logs import log_write
-from tests.factories import make_environment, make_run, make_stream, make_target, make_task, make_user
+from tests.factories import (
+    make_environment,
+    make_named_environment,
+    make_run,
+    make_stream,
+    make_target,
+    make_task,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +85,11 @@ RULES = {
     **dict.fromkeys(["environment", "environment-log"], OF_A_RUN),
     **dict.fromkeys(["environment-requirements", "environment-conda", "environment-dockerfile"], OF_A_RUN),
     "environment-delete": with_post(OF_ADMINISTRATORS),
+    "named-environments": PEOPLE_IN,
+    "named-environment-new": with_post(PEOPLE_IN),
+    "named-environment": OF_A_RUN,
+    **dict.fromkeys(["named-environment-edit", "named-environment-delete"], with_post(OF_A_RUN)),
+    **dict.fromkeys(["named-environment-archive", "named-environment-build"], with_post(POSTED, OF_A_RUN)),
     "environment-update": with_post(POSTED, OF_A_RUN),
     "environment-rebuild": with_post(POSTED, OF_ADMINISTRATORS),
     "upload-rules": PEOPLE_IN,
@@ -99,7 +112,7 @@ RULES = {
 
 
 @pytest.fixture
-def world(settings):
+def world(settings, monkeypatch):
     """A run of the owner's with everything that addresses name, and everybody's browser."""
     settings.ENV = settings.ENV.__class__(
         **{name: getattr(settings.ENV, name) for name in settings.ENV.__slots__} | {"members_may_use_local": True}
@@ -108,6 +121,8 @@ def world(settings):
     target = make_target(name="local")
     built = {"lock": "six==1.17.0\n", "python_version": "3.11.4", "spec": {"python": {"version": "3.11.4"}}}
     environment = make_environment(target, **built)
+    monkeypatch.setattr("runs.views.named_environments.named_build", lambda *args, **kwargs: environment)
+    monkeypatch.setattr("runs.views.named_environments.named_delete", lambda named: None)
     run = make_run(owner=owner, target=target, environment=environment, state=RunState.RUNNING)
     task = make_task(run)
     stream = make_stream(task)
@@ -125,6 +140,7 @@ def world(settings):
         "artifact_id": artifact.pk,
         "upload_id": upload.pk,
         "environment_id": environment.pk,
+        "named_id": make_named_environment(owner).pk,
         "token": "no-such-link",
     }
     browsers = {person: Client() for person in PEOPLE}
