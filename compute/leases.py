@@ -20,6 +20,7 @@ def inventory_of(target: ComputeTarget) -> Inventory:
                 name=node.name,
                 slots=tuple(_slot_fact(slot) for slot in node.slots.all()),
                 closed=_node_closed(node),
+                address=node.address,
             )
             for node in nodes
         ),

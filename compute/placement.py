@@ -1,9 +1,10 @@
 """Where the tasks of a run go: a pure function from a request and an inventory to a placement or the reasons why not.
 
-Gang: every task gets its place or none does. The tasks, in the order of the request, are cut into ``node_count``
-consecutive groups of nearly equal size; every group goes to a node of its own. Which group goes where is a matching,
-so a place is found whenever one exists; among several, nodes with the fewest free slots are filled first, so that
-large nodes stay free for large wishes.
+Gang: every task gets its place or none does. The tasks that take slots, in the order of the request, are cut into
+``node_count`` consecutive groups of nearly equal size; those that take none (servers, a coordinator) join the smallest
+groups. Every group goes to a node of its own. Which group goes where is a matching, so a place is found whenever one
+exists; among several, nodes with the fewest free slots are filled first, so that large nodes stay free for large
+wishes.
 """
 
 from __future__ import annotations
@@ -48,18 +49,22 @@ Need = tuple[int, int]  # GPU slots, CPU slots
 
 def _groups(request: ResourceRequest) -> list[tuple[TaskRequest, ...]]:
     count = max(1, min(request.node_count, len(request.tasks)))
-    size, larger = divmod(len(request.tasks), count)
-    groups: list[tuple[TaskRequest, ...]] = []
+    takers = [task for task in request.tasks if task.gpus or task.cpu_slots]
+    size, larger = divmod(len(takers), count)
+    groups: list[list[TaskRequest]] = []
     start = 0
     for index in range(count):
         end = start + size + (1 if index < larger else 0)
-        groups.append(request.tasks[start:end])
+        groups.append(takers[start:end])
         start = end
-    return groups
+    for task in request.tasks:
+        if not task.gpus and not task.cpu_slots:
+            min(groups, key=len).append(task)
+    return [tuple(group) for group in groups]
 
 
 def _need(group: Sequence[TaskRequest]) -> Need:
-    return sum(task.gpus for task in group), sum(1 for task in group if task.gpus == 0)
+    return sum(task.gpus for task in group), sum(task.cpu_slots for task in group)
 
 
 def _slots(node: NodeFact, kind: SlotKind, *, free_only: bool) -> list[SlotFact]:
@@ -115,30 +120,34 @@ def _assign(group: Sequence[TaskRequest], node: NodeFact) -> dict[str, Assignmen
         if task.gpus:
             slots, gpus = gpus[: task.gpus], gpus[task.gpus :]
         else:
-            slots, cpus = cpus[:1], cpus[1:]
+            slots, cpus = cpus[: task.cpu_slots], cpus[task.cpu_slots :]
+        simulated = any(slot.simulated for slot in slots)
         assignments[task.key] = Assignment(
             task=task.key,
             node_id=node.id,
             node=node.name,
             slot_ids=tuple(slot.id for slot in slots),
-            gpu_indexes=tuple(slot.index for slot in slots) if task.gpus else (),
+            gpu_indexes=tuple(slot.index for slot in slots) if task.gpus and not simulated else (),
+            simulated=simulated,
+            address=node.address,
         )
     return assignments
 
 
 def _busy_reasons(groups: Sequence[Sequence[TaskRequest]], inventory: Inventory) -> tuple[str, ...]:
     needs = [_need(group) for group in groups]
+    open_nodes = [_capacity(node, free_only=True) for node in inventory.nodes if node.closed is None]
+    # What has room nowhere now is in the way; when every part by itself has, there are too few nodes for all at once.
+    without_room = [need for need in needs if not any(_fits(need, capacity) for capacity in open_nodes)] or needs
     reasons: list[str] = []
-    with_room = 0
     for node in inventory.nodes:
-        if not any(_fits(need, _capacity(node, free_only=False)) for need in needs):
-            continue  # too small for any part of this run, busy or not
+        if not any(_fits(need, _capacity(node, free_only=False)) for need in without_room):
+            continue  # too small for it, busy or not
         if node.closed is not None:
             reasons.append(f"{node.name}: {node.closed}.")
-        elif any(_fits(need, _capacity(node, free_only=True)) for need in needs):
-            with_room += 1
-        else:
-            reasons.append(_busy_reason(node, needs))
+        elif not any(_fits(need, _capacity(node, free_only=True)) for need in without_room):
+            reasons.append(_busy_reason(node, without_room))
+    with_room = sum(any(_fits(need, capacity) for need in needs) for capacity in open_nodes)
     if with_room:
         have = "has" if with_room == 1 else "have"
         nodes = _count(len(groups), "node")

@@ -20,15 +20,23 @@ class SlotKind(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRequest:
-    """One task's wish: ``gpus`` GPU slots, or one CPU slot when ``gpus`` is 0."""
+    """One task's wish: ``gpus`` GPU slots, or ``slots`` CPU slots when ``gpus`` is 0.
+
+    A task that asks for neither (a server, a coordinator) takes no slot and goes to the node of its group.
+    """
 
     role: str
     index: int
     gpus: int = 0
+    slots: int = 1
 
     @property
     def key(self) -> str:
         return f"{self.role}-{self.index}"
+
+    @property
+    def cpu_slots(self) -> int:
+        return 0 if self.gpus else self.slots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +49,26 @@ class ResourceRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotFact:
-    """One slot as the placement sees it. ``busy_with`` says who holds it, in words; None is free."""
+    """One slot as the placement sees it. ``busy_with`` says who holds it, in words; None is free. ``simulated`` marks a
+    GPU slot without a GPU behind it."""
 
     id: int
     kind: SlotKind
     index: int
     busy_with: str | None = None
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFact:
-    """One node. ``closed`` says why it takes no new work (cordoned, unhealthy); None when it does."""
+    """One node. ``closed`` says why it takes no new work (cordoned, unhealthy); None when it does. ``address`` is how
+    tasks on other nodes reach it."""
 
     id: int
     name: str
     slots: tuple[SlotFact, ...]
     closed: str | None = None
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +82,15 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """One task's place."""
+    """One task's place. ``simulated``: its GPU slots have no GPU behind them, and ``gpu_indexes`` is empty."""
 
     task: str
     node_id: int
     node: str
     slot_ids: tuple[int, ...]
     gpu_indexes: tuple[int, ...] = ()
+    simulated: bool = False
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +128,30 @@ class SnapshotFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterPlan:
+    """What a task needs to meet the others of its attempt before its script starts.
+
+    ``members`` are all tasks that take part, as ``role-index`` in launch order, ``member`` is this one. ``address`` is
+    how the others reach this task's node, ``ports`` the inclusive range that its port is chosen from. ``listens`` asks
+    for a port, ``tf_config`` for the variable TF_CONFIG in the script's environment.
+    """
+
+    members: tuple[str, ...]
+    member: str
+    address: str
+    ports: tuple[int, int]
+    listens: bool
+    tf_config: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskPlan:
     """Everything that one task needs to start. ``key`` names it for ever: the same key is launched once.
 
     ``argv`` is the user's command with the environment's interpreter at its head, ``environ`` what it sees beyond the
     basics, ``token`` the task's secret for the server (``<task id>.<secret>``, never rendered), ``labels`` what an
     orphan is recognised by. ``gpu_probe`` has the script started only when TensorFlow sees a GPU; else the task exits
-    with ``GPU_NOT_SEEN_CODE``.
+    with ``GPU_NOT_SEEN_CODE``. ``cluster`` is None for a task that meets no others.
     """
 
     key: str
@@ -139,6 +170,7 @@ class TaskPlan:
     log_limit_bytes: int = 0
     keras_metrics: bool = True
     gpu_probe: bool = False
+    cluster: ClusterPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

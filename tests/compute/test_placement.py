@@ -21,20 +21,35 @@ from compute.plan import (
 _ids = itertools.count(1)
 
 
-def node(name: str, *, cpus: str = "", gpus: str = "", closed: str | None = None) -> NodeFact:
+def node(name: str, *, cpus: str = "", gpus: str = "", closed: str | None = None, simulated: bool = False) -> NodeFact:
     """A node; ``.`` is a free slot and any letter a busy one, held by the run of that letter."""
     slots = [
-        SlotFact(id=next(_ids), kind=kind, index=index, busy_with=None if mark == "." else f"{mark} #1")
+        SlotFact(
+            id=next(_ids),
+            kind=kind,
+            index=index,
+            busy_with=None if mark == "." else f"{mark} #1",
+            simulated=simulated and kind is SlotKind.GPU,
+        )
         for kind, marks in ((SlotKind.CPU, cpus), (SlotKind.GPU, gpus))
         for index, mark in enumerate(marks)
     ]
-    return NodeFact(id=next(_ids), name=name, slots=tuple(slots), closed=closed)
+    return NodeFact(id=next(_ids), name=name, slots=tuple(slots), closed=closed, address=f"{name}.test")
 
 
-def wish(*gpus: int, nodes: int = 1) -> ResourceRequest:
-    """A request with one worker for every number, which says how many GPUs it wants."""
-    tasks = tuple(TaskRequest(role="worker", index=index, gpus=count) for index, count in enumerate(gpus))
-    return ResourceRequest(tasks=tasks, node_count=nodes)
+def wish(*gpus: int, servers: int = 0, nodes: int = 1) -> ResourceRequest:
+    """A request with one worker for every number, which says how many GPUs it wants, and servers without slots."""
+    workers = tuple(TaskRequest(role="worker", index=index, gpus=count) for index, count in enumerate(gpus))
+    without = tuple(TaskRequest(role="ps", index=index, slots=0) for index in range(servers))
+    return ResourceRequest(tasks=(*workers, *without), node_count=nodes)
+
+
+def by_node(answer: Placement) -> dict[str, list[str]]:
+    """Which tasks went to which node, in the order of the request."""
+    found: dict[str, list[str]] = {}
+    for assignment in answer.assignments:
+        found.setdefault(assignment.node, []).append(assignment.task)
+    return found
 
 
 def inventory(*nodes: NodeFact, closed: str | None = None) -> Inventory:
@@ -67,6 +82,51 @@ def test_tasks_of_several_nodes_are_spread_in_order():
     assert [assignment.node for assignment in placement.assignments] == ["a", "a", "b", "b"]
 
 
+def test_a_server_takes_no_slot_and_starts_beside_busy_ones():
+    here = node("local", cpus="d.")
+    worker, server = place(wish(0, servers=1), inventory(here)).assignments
+    assert worker.slot_ids == (here.slots[1].id,)
+    assert (server.task, server.node, server.slot_ids, server.gpu_indexes) == ("ps-0", "local", (), ())
+
+
+def test_servers_are_dealt_to_the_nodes_with_the_fewest_tasks_and_leave_the_workers_evenly_spread():
+    two = [node("a", gpus="."), node("b", gpus=".")]
+    assert by_node(place(wish(1, 1, servers=1, nodes=2), inventory(*two))) == {
+        "a": ["worker-0", "ps-0"],
+        "b": ["worker-1"],
+    }
+    apart = by_node(place(wish(1, servers=1, nodes=2), inventory(*two)))
+    assert sorted(apart.values()) == [["ps-0"], ["worker-0"]]
+
+
+def test_a_launcher_without_slots_joins_the_first_node_of_its_ranks():
+    ranks = tuple(TaskRequest(role="rank", index=index) for index in range(4))
+    request_ = ResourceRequest(tasks=(TaskRequest(role="launcher", index=0, slots=0), *ranks), node_count=2)
+    answer = place(request_, inventory(node("a", cpus=".."), node("b", cpus="..")))
+    assert by_node(answer) == {"a": ["launcher-0", "rank-0", "rank-1"], "b": ["rank-2", "rank-3"]}
+
+
+def test_a_task_may_take_several_cpu_slots():
+    here = node("local", cpus="a...")
+    request_ = ResourceRequest(tasks=(TaskRequest(role="worker", index=0, slots=2),))
+    (assignment,) = place(request_, inventory(here)).assignments
+    assert assignment.slot_ids == (here.slots[1].id, here.slots[2].id)
+
+
+def test_a_simulated_gpu_gives_its_slot_and_no_index():
+    here = node("local", gpus="..", simulated=True)
+    (assignment,) = place(wish(1), inventory(here)).assignments
+    assert assignment.slot_ids == (here.slots[0].id,)
+    assert (assignment.simulated, assignment.gpu_indexes) == (True, ())
+    (real,) = place(wish(1), inventory(node("local", gpus="."))).assignments
+    assert (real.simulated, real.gpu_indexes) == (False, (0,))
+
+
+def test_an_assignment_says_how_others_reach_its_node():
+    (assignment,) = place(wish(0), inventory(node("n1", cpus="."))).assignments
+    assert assignment.address == "n1.test"
+
+
 @pytest.mark.parametrize(
     ("request_", "nodes", "reasons"),
     [
@@ -91,6 +151,17 @@ def test_a_mixed_run_is_told_which_of_its_slots_are_busy():
     assert answer.reasons == ("local: its 1 CPU slot is busy with d #1.",)
     answer = place(wish(1, 0, nodes=2), inventory(node("gpus", gpus="d"), node("cpus", cpus="e")))
     assert answer.reasons == ("gpus: its 1 GPU is busy with d #1.", "cpus: its 1 CPU slot is busy with e #1.")
+
+
+def test_a_part_that_has_room_nowhere_is_named_although_others_have():
+    busy, other = node("gpus", gpus="d", cpus="."), node("cpus", cpus=".")
+    answer = place(wish(1, 0, nodes=2), inventory(busy, other))
+    assert answer.reasons == (
+        "This run needs 2 nodes at once; 2 have room for a part of it now.",
+        "gpus: its 1 GPU is busy with d #1.",
+    )
+    answer = place(wish(0, servers=1, nodes=2), inventory(node("n1", cpus="d"), node("n2", cpus="e")))
+    assert answer.reasons[1:] == ("n1: its 1 CPU slot is busy with d #1.", "n2: its 1 CPU slot is busy with e #1.")
 
 
 def test_a_closed_target_says_so():
@@ -123,8 +194,9 @@ nodes = st.lists(
     max_size=4,
 )
 requests = st.builds(
-    lambda gpus, count: wish(*gpus, nodes=min(count, len(gpus))),
+    lambda gpus, servers, count: wish(*gpus, servers=servers, nodes=min(count, len(gpus) + servers)),
     st.lists(st.integers(0, 3), min_size=1, max_size=5),
+    st.integers(0, 2),
     st.integers(1, 3),
 )
 
@@ -140,7 +212,7 @@ def test_a_placement_uses_free_slots_once_and_gives_every_task_what_it_asked(req
     assert [assignment.task for assignment in answer.assignments] == [task.key for task in request_.tasks]
     for task, assignment in zip(request_.tasks, answer.assignments, strict=True):
         kind = SlotKind.GPU if task.gpus else SlotKind.CPU
-        assert len(assignment.slot_ids) == max(1, task.gpus)
+        assert len(assignment.slot_ids) == (task.gpus or task.slots)
         for slot_id in assignment.slot_ids:
             slot_node, slot = by_id[slot_id]
             assert (slot_node.id, slot.kind, slot.busy_with) == (assignment.node_id, kind, None)
@@ -161,7 +233,7 @@ def test_a_place_is_found_whenever_there_is_one_and_never_means_never(request_, 
 
 def _fits_somehow(request_: ResourceRequest, nodes_: list[NodeFact], *, free_only: bool) -> bool:
     """Every way to give the groups nodes of their own, tried out."""
-    tasks, count = request_.tasks, request_.node_count
+    tasks, count = [task for task in request_.tasks if task.gpus or task.slots], request_.node_count
     bounds = [-(-index * len(tasks) // count) for index in range(count + 1)]
     groups = [tasks[start:end] for start, end in itertools.pairwise(bounds)]
     return any(
@@ -170,7 +242,7 @@ def _fits_somehow(request_: ResourceRequest, nodes_: list[NodeFact], *, free_onl
     )
 
 
-def _has_room(node_: NodeFact, group: tuple[TaskRequest, ...], free_only: bool) -> bool:
+def _has_room(node_: NodeFact, group: list[TaskRequest], free_only: bool) -> bool:
     here = [slot.kind for slot in node_.slots if not free_only or slot.busy_with is None]
-    gpus, cpus = sum(task.gpus for task in group), sum(1 for task in group if not task.gpus)
+    gpus, cpus = sum(task.gpus for task in group), sum(task.slots for task in group if not task.gpus)
     return here.count(SlotKind.GPU) >= gpus and here.count(SlotKind.CPU) >= cpus
