@@ -202,12 +202,14 @@ class Liveness(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitRecord:
-    """How a script ended. Exactly one of ``code`` and ``signal`` is set; ``ended_at`` is Unix seconds."""
+    """How a script ended. Exactly one of ``code`` and ``signal`` is set; ``ended_at`` is Unix seconds. ``port_taken``:
+    it ended badly, and a stranger listened on the port that was kept for it."""
 
     code: int | None
     signal: int | None
     ended_at: float
     out_of_memory: bool = False
+    port_taken: bool = False
     max_rss_bytes: int | None = None
     started_at: float | None = None
 

@@ -116,4 +116,5 @@ def _handle(task_id: int, body: bytes) -> tuple[int, dict[str, Any]]:
     finally:
         close_old_connections()
     stop = None if answer.stop_grace_s is None else {"grace_s": answer.stop_grace_s}
-    return 200, {"accepted": answer.accepted, "stop": stop}
+    meeting = {"cluster": answer.cluster} if answer.meets else {}
+    return 200, {"accepted": answer.accepted, "stop": stop, **meeting}

@@ -43,6 +43,7 @@ def exit_note(task_id: int, record: ExitRecord) -> bool:
             exit_code=record.code,
             exit_signal=record.signal,
             out_of_memory=record.out_of_memory,
+            port_taken=record.port_taken,
             max_rss_bytes=record.max_rss_bytes,
             ended_at=min(now(), datetime.fromtimestamp(record.ended_at, tz=timezone.utc)),
         )

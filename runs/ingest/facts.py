@@ -32,14 +32,18 @@ class StreamFacts:
 
 @dataclass(slots=True)
 class TaskFacts:
-    """One task as it was when it was looked up. ``streams`` has all four, by name."""
+    """One task as it was when it was looked up. ``streams`` has all four, by name; ``node_address`` is None when the
+    node has been deleted."""
 
     task_id: int
     task_name: str
+    attempt_id: int
     run_id: int
     state: str
     is_stopping: bool
     is_drained: bool
+    meets: bool
+    node_address: str | None
     streams: dict[str, StreamFacts] = field(default_factory=dict)
 
 
@@ -79,7 +83,7 @@ def heartbeat_due(task_id: int) -> bool:
 
 
 def _load(task_id: int) -> TaskFacts:
-    task = Task.objects.select_related("attempt__run").filter(pk=task_id).first()
+    task = Task.objects.select_related("attempt__run", "node").filter(pk=task_id).first()
     if task is None:
         raise TaskOver(f"There is no task {task_id} any more.")
     run = task.attempt.run
@@ -92,10 +96,13 @@ def _load(task_id: int) -> TaskFacts:
     return TaskFacts(
         task_id=task_id,
         task_name=str(task),
+        attempt_id=task.attempt_id,
         run_id=run.pk,
         state=task.state,
         is_stopping=run.state == RunState.STOPPING or run.state in FINAL,
         is_drained=task.is_drained,
+        meets=task.meets,
+        node_address=task.node.address if task.node else None,
         streams=_streams(task_id),
     )
 

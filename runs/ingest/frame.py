@@ -22,6 +22,7 @@ STREAMS = (*LOG_STREAMS, *POINT_STREAMS)
 
 OUTPUT_FILES = 5000
 _NOTICE_CHARACTERS = 500
+_ADDRESS = re.compile(r"[0-9A-Za-z.:%_-]{1,200}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -36,10 +37,20 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meet:
+    """Where the other tasks of the attempt can reach this one; ``port`` is None for one that does not listen."""
+
+    address: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One request of a task. ``outputs`` is None when the list of files has not changed."""
+    """One request of a task. ``outputs`` is None when the list of files has not changed, ``meet`` unless the task
+    waits for the others of its attempt."""
 
     segments: tuple[Segment, ...] = ()
+    meet: Meet | None = None
     notices: dict[str, str] = field(default_factory=dict)
     outputs: tuple[OutputFile, ...] | None = None
     exit: ExitRecord | None = None
@@ -60,6 +71,7 @@ def parse(body: bytes) -> Frame:
         raise FrameRefused(f"The frame has version {head.get('v')!r}; this server reads version {VERSION}.")
     return Frame(
         segments=_segments(head.get("segments"), rest),
+        meet=_meet(head.get("meet")),
         notices=_notices(head.get("notice")),
         outputs=_outputs(head.get("outputs")),
         exit=_exit(head.get("exit")),
@@ -96,6 +108,19 @@ def _segments(given: Any, rest: bytes) -> tuple[Segment, ...]:
     if place != len(rest):
         raise FrameRefused(f"{len(rest) - place} bytes behind the last segment belong to none.")
     return tuple(found)
+
+
+def _meet(given: Any) -> Meet | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise FrameRefused("'meet' is not a JSON object.")
+    address, port = given.get("address"), given.get("port")
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+        raise FrameRefused(f"The address to meet at is {str(address)[:80]!r}; it is an IP address or a host's name.")
+    if port is not None and not (type(port) is int and 0 < port < 65536):
+        raise FrameRefused(f"The port to meet at is {str(port)[:80]!r}; it is a number from 1 to 65535.")
+    return Meet(address=address, port=port)
 
 
 def _notices(given: Any) -> dict[str, str]:
@@ -140,6 +165,7 @@ def _exit(given: Any) -> ExitRecord | None:
         signal=signal,
         ended_at=float(ended_at),
         out_of_memory=given.get("out_of_memory") is True,
+        port_taken=given.get("port_taken") is True,
         max_rss_bytes=rss if _is_count(rss) else None,
         started_at=float(started_at) if _is_time(started_at) else None,
     )

@@ -7,19 +7,19 @@ however often. The bell rings after it.
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from runs.dispatch import enqueue_advance
 from runs.ingest import effects
 from runs.ingest.facts import TaskFacts, facts_of, forget, heartbeat_due
 from runs.ingest.frame import LOG_STREAMS, POINT_STREAMS, Frame, Segment
 from runs.ingest.jsonlines import Told, read_lines
+from runs.ingest.meeting import Cluster, cluster_of, meeting_take
+from runs.ingest.turn import own_turn
 from runs.live.doorbell import ring
 from runs.models import Stream
 from runs.states import TASK_ENDED, SeriesKind, TaskState
@@ -31,17 +31,16 @@ _KINDS = {"points": SeriesKind.METRIC, "samples": SeriesKind.SYSTEM}
 _LONGEST_LINE_BYTES = {"points": 512 * 1024, "samples": 64 * 1024}
 _TRIES = 5
 
-#: SQLite has one writer at a time and lets the others poll: within this process they queue up instead.
-_turn = threading.Lock()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """By stream named in the frame, the offset up to which the server has everything; ``stop_grace_s`` when the task
-    is to end."""
+    is to end; to a frame that ``meets``, the cluster, None until it is complete."""
 
     accepted: dict[str, int]
     stop_grace_s: float | None = None
+    meets: bool = False
+    cluster: Cluster | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +68,10 @@ class _Overtaken(Exception):
 
 
 def receive(task_id: int, frame: Frame) -> Answer:
-    """Takes a frame. Idempotent; several processes may receive frames of one task. Raises TaskOver."""
+    """Takes a frame. Idempotent; several processes may receive frames of one task. Raises TaskOver, and FrameRefused
+    for a meeting that cannot be."""
     facts = facts_of(task_id)
+    cluster, has_met = (None, False) if frame.meet is None else meeting_take(facts, frame.meet)
     accepted: dict[str, int] = {}
     ended: list[str] = []
     grew = False
@@ -83,11 +84,16 @@ def receive(task_id: int, frame: Frame) -> Answer:
             if segment.eof and size == segment.offset + len(segment.data):
                 ended.append(segment.stream)
     outcome = _store(facts, frame, accepted, ended)
-    if grew or outcome.has_news:
+    if grew or has_met or outcome.has_news:
         ring(facts.run_id)
     if outcome.wakes_run:
         enqueue_advance(facts.run_id)
-    return Answer(accepted=accepted, stop_grace_s=float(settings.ENV.stop_grace_s) if facts.is_stopping else None)
+    return Answer(
+        accepted=accepted,
+        stop_grace_s=float(settings.ENV.stop_grace_s) if facts.is_stopping else None,
+        meets=frame.meet is not None,
+        cluster=cluster,
+    )
 
 
 def _within_limit(segment: Segment) -> bytes:
@@ -140,12 +146,12 @@ def _take(facts: TaskFacts, segment: Segment) -> _Taken:
 def _apply(facts: TaskFacts, frame: Frame, taken: list[_Taken], closes: list[str]) -> _Outcome:
     outcome = _Outcome(closed=closes)
     moved = [one for one in taken if one.after > one.before]
-    starts = facts.state in (TaskState.PENDING, TaskState.STARTING)
+    starts = facts.state in (TaskState.PENDING, TaskState.STARTING) and _has_script(facts, frame)
     exits = frame.exit is not None and facts.state not in TASK_ENDED
     beats = heartbeat_due(facts.task_id)
     if not (moved or closes or starts or exits or beats or frame.notices or frame.outputs is not None):
         return outcome
-    with _own_turn(), transaction.atomic():
+    with own_turn(), transaction.atomic():
         _keep_points(facts, moved)
         if starts:
             outcome.wakes_run = effects.start_note(facts)
@@ -162,6 +168,11 @@ def _apply(facts: TaskFacts, frame: Frame, taken: list[_Taken], closes: list[str
     return outcome
 
 
+def _has_script(facts: TaskFacts, frame: Frame) -> bool:
+    """Whether the script of ``frame``'s sender has been started: with others to meet it waits until all have met."""
+    return frame.meet is None and (not facts.meets or cluster_of(facts.attempt_id) is not None)
+
+
 def _keep_points(facts: TaskFacts, moved: list[_Taken]) -> None:
     """Moves the cursors and stores what lay between, or raises _Overtaken and changes nothing."""
     points = {}
@@ -173,7 +184,3 @@ def _keep_points(facts: TaskFacts, moved: list[_Taken]) -> None:
     refused = points_append(run_id=facts.run_id, task_id=facts.task_id, points=points).refused
     for one in moved:
         effects.told_note(facts, one.told, [key for key in refused if key in one.told.points])
-
-
-def _own_turn() -> AbstractContextManager[object]:
-    return _turn if connection.vendor == "sqlite" else nullcontext()

@@ -158,6 +158,9 @@ class Task(models.Model):
     out_of_memory = models.BooleanField(default=False)
     max_rss_bytes = models.PositiveBigIntegerField(null=True)
     is_drained = models.BooleanField(default=False, help_text="Every stream of the task is here to its end.")
+    meets = models.BooleanField(default=False, help_text="Starts when it and all like it of the attempt have met.")
+    meeting = models.JSONField(null=True, help_text="Where the others reach it: address and port, or port null.")
+    port_taken = models.BooleanField(default=False, help_text="Somebody else had its port when its script ended.")
 
     class Meta:
         ordering = ["attempt", "id"]

@@ -1,14 +1,17 @@
 """The local target's folders, user ids and tools: what is laid where, for whom, and taken away again."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from compute.backends.local.identities import Identities, Identity, barred_folder, gpu_groups
+from compute.backends.local.laying import task_lay
 from compute.backends.local.removal import tree_remove
 from compute.backends.local.tools import tools_ensure
-from tests.compute.plans import finished, launched
+from compute.plan import ClusterPlan
+from tests.compute.plans import finished, launched, script_plan
 
 
 @pytest.mark.parametrize(
@@ -142,3 +145,34 @@ def test_removal_reaches_any_depth(tmp_path):
     os.close(here)
     tree_remove(tree)
     assert not tree.exists()
+
+
+def test_a_task_of_a_cluster_is_told_whom_it_meets_and_any_other_is_not(backend):
+    cluster = ClusterPlan(
+        members=("worker-0", "ps-0"),
+        member="ps-0",
+        address="127.0.0.1",
+        ports=(20000, 27999),
+        listens=True,
+        tf_config=True,
+    )
+    alone, member = script_plan(backend, "pass"), script_plan(backend, "pass", cluster=cluster)
+    told = []
+    for plan in (alone, member):
+        backend.folders.ensure(backend.identities)
+        (task,) = plan.tasks
+        folder = task_lay(task, folders=backend.folders, identities=backend.identities, tools=backend.folders.tools)
+        told.append(json.loads((folder / "task.json").read_text()).get("cluster"))
+
+    assert told == [
+        None,
+        {
+            "members": ["worker-0", "ps-0"],
+            "member": "ps-0",
+            "address": "127.0.0.1",
+            "ports": [20000, 27999],
+            "listens": True,
+            "tf_config": True,
+        },
+    ]
+    assert backend.render(member)["tasks"][0]["cluster"]["member"] == "ps-0"

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,7 @@ class LocalBackend:
                     "log_limit_bytes": task.log_limit_bytes,
                     "keras_metrics": task.keras_metrics,
                     "gpu_probe": task.gpu_probe,
+                    "cluster": asdict(task.cluster) if task.cluster else None,
                     "server": task.server_url,
                     "labels": task.labels,
                 }

@@ -12,7 +12,9 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from compute.backends.local.environ import script_environ
 from compute.backends.local.folders import Folders
@@ -77,7 +79,7 @@ def _fill(folder: Path, plan: TaskPlan, identity: Identity, *, environ: dict[str
         _file_lay(file, work, identity)
     for name in ("outputs", "logs"):
         _folder_make(work / name, identity)
-    document = {
+    document: dict[str, Any] = {
         "schema": TASK_SCHEMA,
         "task": plan.key,
         "task_id": task_id_of(plan),
@@ -91,6 +93,8 @@ def _fill(folder: Path, plan: TaskPlan, identity: Identity, *, environ: dict[str
         "gpu_probe": plan.gpu_probe,
         "gpu_indexes": list(plan.gpu_indexes),
     }
+    if plan.cluster is not None:
+        document["cluster"] = asdict(plan.cluster)
     for name, text in (("task.json", json.dumps(document)), ("token", plan.token), ("server", plan.server_url)):
         _secret_make(folder / name, text, identity)
 

@@ -52,6 +52,7 @@ def exit_record(document: dict[str, Any] | None) -> ExitRecord | None:
         signal=number,
         ended_at=ended_at,
         out_of_memory=document.get("out_of_memory") is True,
+        port_taken=document.get("port_taken") is True,
         max_rss_bytes=_whole(document.get("max_rss_bytes"), most=2**53),
         started_at=_number(document.get("started_at")),
     )
