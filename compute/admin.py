@@ -6,12 +6,14 @@ import json
 
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils.html import format_html
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, TabularInline
 
-from compute.errors import TargetUnreachable
+from compute.errors import ComputeError
+from compute.forms import ComputeTargetForm
 from compute.models import ComputeTarget, Lease, Node, Slot
 from compute.probes import target_refresh
 
@@ -35,7 +37,7 @@ class NodeInline(_ReadOnlyInline):
 
 class SlotInline(_ReadOnlyInline):
     model = Slot
-    fields = readonly_fields = ("kind", "index", "model", "memory_mb", "held_by")
+    fields = readonly_fields = ("kind", "index", "model", "memory_mb", "is_simulated", "is_leaving", "held_by")
 
     @admin.display(description="Held by")
     def held_by(self, slot: Slot) -> str:
@@ -51,18 +53,22 @@ class ComputeTargetAdmin(SimpleHistoryAdmin, ModelAdmin):
     list_filter = ("kind", "is_open")
     search_fields = ("name", "description")
     readonly_fields = ("created_at",)
-    fields = ("name", "kind", "description", "config", "is_open", "created_at")
+    form = ComputeTargetForm
+    fields = ("name", "kind", "description", "is_open", "virtual_nodes", "simulated_gpus", "created_at")
     inlines = (NodeInline,)
     actions = ("targets_open", "targets_close", "facts_refresh")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ComputeTarget]:
-        free = Q(nodes__slots__lease__isnull=True)
+        slots = Q(nodes__slots__is_leaving=False)
+        free, gpu = slots & Q(nodes__slots__lease__isnull=True), Q(nodes__slots__kind=Slot.Kind.GPU)
+        simulated = slots & gpu & Q(nodes__slots__is_simulated=True)
         return (
             super()
             .get_queryset(request)
             .annotate(
                 nodes_found=Count("nodes", distinct=True),
-                gpus_free=Count("nodes__slots", filter=free & Q(nodes__slots__kind=Slot.Kind.GPU), distinct=True),
+                gpus_free=Count("nodes__slots", filter=free & gpu, distinct=True),
+                gpus_simulated=Count("nodes__slots", filter=simulated, distinct=True),
                 cpus_free=Count("nodes__slots", filter=free & Q(nodes__slots__kind=Slot.Kind.CPU), distinct=True),
             )
         )
@@ -76,8 +82,9 @@ class ComputeTargetAdmin(SimpleHistoryAdmin, ModelAdmin):
         return target.nodes_found  # type: ignore[attr-defined]  # annotated by get_queryset
 
     @admin.display(description="Free GPUs")
-    def free_gpus(self, target: ComputeTarget) -> int:
-        return target.gpus_free  # type: ignore[attr-defined]
+    def free_gpus(self, target: ComputeTarget) -> str:
+        is_simulated = target.gpus_simulated > 0  # type: ignore[attr-defined]
+        return f"{target.gpus_free}{' (simulated)' if is_simulated else ''}"  # type: ignore[attr-defined]
 
     @admin.display(description="Free CPU slots")
     def free_cpu_slots(self, target: ComputeTarget) -> int:
@@ -94,18 +101,33 @@ class ComputeTargetAdmin(SimpleHistoryAdmin, ModelAdmin):
     @admin.action(description="Look again at cores, memory and GPUs", permissions=["change"])
     def facts_refresh(self, request: HttpRequest, targets: QuerySet[ComputeTarget]) -> None:
         for target in targets:
-            try:
-                nodes = target_refresh(target)
-            except TargetUnreachable as error:
-                self.message_user(request, f"{target.name} does not answer: {error}", messages.ERROR)
-            else:
-                slots = Slot.objects.filter(node__in=nodes)
-                gpus = slots.filter(kind=Slot.Kind.GPU).count()
-                self.message_user(
-                    request,
-                    f"{target.name}: nodes {len(nodes)}, GPUs {gpus}, CPU slots {slots.count() - gpus}.",
-                    messages.SUCCESS,
-                )
+            self._refresh(request, target)
+
+    def save_model(self, request: HttpRequest, obj: ComputeTarget, form: ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change or {"virtual_nodes", "simulated_gpus"} & set(form.changed_data):
+            self._refresh(request, obj)
+
+    def _refresh(self, request: HttpRequest, target: ComputeTarget) -> None:
+        """Looks at the target and says what was found."""
+        try:
+            nodes = target_refresh(target)
+        except ComputeError as error:
+            self.message_user(request, f"{target.name} was not looked at: {error}", messages.ERROR)
+            return
+        slots = Slot.objects.filter(node__in=nodes, is_leaving=False)
+        gpus = slots.filter(kind=Slot.Kind.GPU)
+        kind = "simulated GPUs" if gpus.filter(is_simulated=True).exists() else "GPUs"
+        found = f"nodes {len(nodes)}, {kind} {len(gpus)}, CPU slots {slots.count() - len(gpus)}"
+        self.message_user(request, f"{target.name}: {found}.", messages.SUCCESS)
+        leaving = Slot.objects.filter(node__target=target, is_leaving=True).count()
+        if leaving:
+            slots_stay = f"{leaving} slot{'' if leaving == 1 else 's'} still held; they go when their runs have ended"
+            self.message_user(request, f"{target.name}: {slots_stay}.", messages.WARNING)
+        if kind == "GPUs" and gpus and target.config.get("simulated_gpus"):
+            self.message_user(
+                request, f"{target.name} has GPUs of its own, therefore none is simulated.", messages.WARNING
+            )
 
 
 @admin.register(Node)

@@ -1,9 +1,10 @@
 """Errors of compute, in a tree::
 
 ComputeError
-├── TargetUnreachable  the machine does not answer; try again later
-├── LaunchRefused      the machine answers, and says no; the text says why
-└── LeaseLost          the slots were taken by another holder in the meantime
+├── TargetUnreachable    the machine does not answer; try again later
+├── TargetMisconfigured  what is configured for it cannot be used; the text says why
+├── LaunchRefused        the machine answers, and says no; the text says why
+└── LeaseLost            the slots were taken by another holder in the meantime
 """
 
 
@@ -13,6 +14,10 @@ class ComputeError(Exception):
 
 class TargetUnreachable(ComputeError):
     """The target does not answer. Retryable."""
+
+
+class TargetMisconfigured(ComputeError):
+    """The target's configuration cannot be used. The text names every key, its value and what is allowed."""
 
 
 class LaunchRefused(ComputeError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.db.models import Prefetch
 
 from compute.errors import LeaseLost
 from compute.models import ComputeTarget, Lease, Node, NodeState, Slot
@@ -10,8 +11,10 @@ from compute.plan import Inventory, NodeFact, Placement, SlotFact, SlotKind
 
 
 def inventory_of(target: ComputeTarget) -> Inventory:
-    """What ``target`` has at this moment, with who holds it, in words. Three queries, whatever its size."""
-    nodes = Node.objects.filter(target=target).prefetch_related("slots__lease").order_by("name")
+    """What ``target`` has at this moment, with who holds it, in words; what is leaving it is left out. Two queries,
+    whatever its size."""
+    staying = Slot.objects.filter(is_leaving=False).select_related("lease")
+    nodes = Node.objects.filter(target=target).exclude(state=NodeState.LEAVING).order_by("name")
     return Inventory(
         target=target.name,
         nodes=tuple(
@@ -22,7 +25,7 @@ def inventory_of(target: ComputeTarget) -> Inventory:
                 closed=_node_closed(node),
                 address=node.address,
             )
-            for node in nodes
+            for node in nodes.prefetch_related(Prefetch("slots", queryset=staying))
         ),
         closed=None if target.is_open else "an administrator has closed it for new runs",
     )
@@ -43,6 +46,8 @@ def leases_take(placement: Placement, *, holder: str, label: str) -> int:
             lost = [slot_id for slot_id, other in holders.items() if other != holder]
             if lost:
                 raise LeaseLost(f"{len(lost)} of {len(wanted)} slots were taken first. Place again.")
+            if Slot.objects.filter(pk__in=wanted, is_leaving=True).exclude(pk__in=holders).exists():
+                raise LeaseLost("A slot is no longer part of its node. Place again.")
             Lease.objects.bulk_create(
                 Lease(slot_id=slot_id, holder=holder, label=label[:200]) for slot_id in wanted if slot_id not in holders
             )
@@ -52,14 +57,28 @@ def leases_take(placement: Placement, *, holder: str, label: str) -> int:
 
 
 def leases_free(holder: str) -> int:
-    """Gives back everything that ``holder`` has, and returns how many slots that were. Idempotent."""
-    return Lease.objects.filter(holder=holder).delete()[0]
+    """Gives back everything that ``holder`` has, and returns how many slots that were. Idempotent.
+
+    Slots and nodes that waited for it to leave are gone then.
+    """
+    freed = Lease.objects.filter(holder=holder).delete()[0]
+    if freed:
+        leaving_remove()
+    return freed
+
+
+def leaving_remove() -> None:
+    """Removes what is leaving and held by nobody: slots, and nodes of which no slot is held any more. Idempotent."""
+    Slot.objects.filter(is_leaving=True, lease__isnull=True).delete()
+    Node.objects.filter(state=NodeState.LEAVING, slots__isnull=True).delete()
 
 
 def _slot_fact(slot: Slot) -> SlotFact:
     lease = getattr(slot, "lease", None)
     busy_with = None if lease is None else lease.label or "another holder"
-    return SlotFact(id=slot.pk, kind=SlotKind(slot.kind), index=slot.index, busy_with=busy_with)
+    return SlotFact(
+        id=slot.pk, kind=SlotKind(slot.kind), index=slot.index, busy_with=busy_with, simulated=slot.is_simulated
+    )
 
 
 def _node_closed(node: Node) -> str | None:

@@ -12,6 +12,11 @@ class NodeState(models.TextChoices):
     HEALTHY = "healthy", "Healthy"
     DEGRADED = "degraded", "Degraded"
     UNREACHABLE = "unreachable", "Unreachable"
+    LEAVING = "leaving", "Leaving"
+
+
+#: Where tasks that meet each other listen, on a node whose target says nothing else.
+USUAL_PORTS = (20000, 27999)
 
 
 class ComputeTarget(models.Model):
@@ -33,7 +38,8 @@ class ComputeTarget(models.Model):
 
 
 class Node(models.Model):
-    """One machine of a target. ``facts`` is what the last probe found."""
+    """One machine of a target, or a share of one. ``facts`` is what the last probe found. A LEAVING node is no longer
+    part of its target: it takes nothing new, and goes when nobody holds a slot of it."""
 
     target = models.ForeignKey(ComputeTarget, on_delete=models.CASCADE, related_name="nodes")
     name = models.CharField(max_length=80)
@@ -54,9 +60,19 @@ class Node(models.Model):
     def __str__(self) -> str:
         return f"{self.target}/{self.name}"
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The ports from which tasks on this node choose where they listen: the first and the last."""
+        first, last = self.facts.get("ports", USUAL_PORTS)
+        return first, last
+
 
 class Slot(models.Model):
-    """One GPU, or a share of the CPU cores: what a task holds while it runs."""
+    """One GPU, or a share of the CPU cores: what a task holds while it runs.
+
+    A simulated one stands for a GPU that is not there: what holds it trains on the CPU. A leaving one is gone from its
+    node, and is kept until its holder gives it back.
+    """
 
     class Kind(models.TextChoices):
         GPU = "gpu", "GPU"
@@ -68,6 +84,8 @@ class Slot(models.Model):
     uuid = models.CharField("GPU UUID", max_length=80, blank=True)
     model = models.CharField(max_length=120, blank=True)
     memory_mb = models.PositiveIntegerField(default=0)
+    is_simulated = models.BooleanField("simulated", default=False)
+    is_leaving = models.BooleanField("leaving", default=False)
 
     class Meta:
         ordering = ["node", "kind", "index"]

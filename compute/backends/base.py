@@ -38,8 +38,10 @@ class ComputeBackend(Protocol):
         ...
 
     def probe(self) -> list[dict[str, Any]]:
-        """The facts of every node: ``{"name", "address", "cpu_cores", "memory_mb", "gpus": [{"index", "uuid",
-        "model", "memory_mb"}], "driver", ...}``. May block for seconds. Raises TargetUnreachable."""
+        """The facts of every node: ``{"name", "address", "cpu_cores", "cpu_slots", "memory_mb", "gpus": [{"index",
+        "uuid", "model", "memory_mb"}], "ports": [first, last], "driver", ...}``. A simulated GPU has ``"simulated":
+        true``; ``"formerly"`` is another name under which the node may be known. May block for seconds. Raises
+        TargetUnreachable, TargetMisconfigured."""
         ...
 
     def environment_root(self) -> Path:

@@ -47,6 +47,9 @@ class Env:
     wheelhouse: str = ""
     run_user_ids: str = "200000-265535"
     local_cpu_slots: int = 0
+    local_nodes: int = 1
+    local_simulated_gpus: int = 0
+    local_ports: str = "20000-27999"
     snapshot_max_bytes: int = 300 * 1024 * 1024
     snapshot_max_files: int = 2000
     environments_max_bytes: int = 100 * 1024**3

@@ -1,5 +1,7 @@
 """The admin's pages of machines: seen, closed and opened, looked at again; nothing invented by hand."""
 
+import html
+
 import pytest
 from django.urls import reverse
 
@@ -61,6 +63,65 @@ def test_looking_again_finds_this_machine(page):
     target = ComputeTarget.objects.create(name="local")
     assert "local: nodes 1" in act(page, "computetarget", "facts_refresh", target)
     assert Slot.objects.filter(node__target=target).exists()
+
+
+def configured(page, target: ComputeTarget, **fields) -> str:
+    """What the target's page says after these fields are saved."""
+    inline = {"nodes-TOTAL_FORMS": "0", "nodes-INITIAL_FORMS": "0"}
+    data = {"name": target.name, "description": "", "is_open": "on", **inline, **fields}
+    address = reverse("admin:compute_computetarget_change", args=(target.pk,))
+    return html.unescape(page.post(address, data, follow=True).content.decode())
+
+
+def test_a_local_target_is_laid_out_as_its_form_says(page):
+    target = ComputeTarget.objects.create(name="local")
+    text = configured(page, target, virtual_nodes="2", simulated_gpus="1")
+    assert "local: nodes 2, simulated GPUs 2, CPU slots" in text
+    target.refresh_from_db()
+    assert target.config == {"virtual_nodes": 2, "simulated_gpus": 1}
+    assert list(target.nodes.values_list("name", flat=True)) == ["local-1", "local-2"]
+    listing = page.get(reverse("admin:compute_computetarget_changelist")).content.decode()
+    assert "2 (simulated)" in listing
+    node_page = page.get(reverse("admin:compute_node_change", args=(target.nodes.first().pk,))).content.decode()
+    assert "Simulated" in node_page
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"virtual_nodes": "-1"}, "virtual_nodes is -1; it must be a whole number from 1 to 64."),
+        ({"virtual_nodes": "99999999999999999999"}, "virtual_nodes is 99999999999999999999; it must be a whole"),
+        ({"virtual_nodes": ""}, "Write a whole number from 1 to 64."),
+        ({"simulated_gpus": "65"}, "simulated_gpus is 65; it must be a whole number from 0 to 64."),
+        ({"simulated_gpus": "many"}, "Enter a whole number."),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused_with_a_sentence(page, fields, sentence):
+    target = ComputeTarget.objects.create(name="local")
+    assert sentence in configured(page, target, **{"virtual_nodes": "1", "simulated_gpus": "0", **fields})
+    target.refresh_from_db()
+    assert target.config == {}
+    assert not target.nodes.exists()
+
+
+def test_fewer_nodes_say_what_is_still_held(page):
+    target = ComputeTarget.objects.create(name="local")
+    configured(page, target, virtual_nodes="2", simulated_gpus="1")
+    for slot in Slot.objects.filter(kind="gpu"):
+        Lease.objects.create(slot=slot, holder="attempt-7", label="digits #3")
+    text = configured(page, target, virtual_nodes="1", simulated_gpus="1")
+    assert "local: 1 slot still held; they go when their runs have ended." in text
+    assert "Leaving" in page.get(reverse("admin:compute_node_changelist")).content.decode()
+
+
+def test_the_form_shows_what_is_configured_and_heals_what_cannot_be_used(page):
+    target = ComputeTarget.objects.create(name="local", config={"virtual_nodes": 0, "colour": "red"})
+    shown = page.get(reverse("admin:compute_computetarget_change", args=(target.pk,))).content.decode()
+    assert 'name="virtual_nodes" value="0"' in shown
+    assert "was not looked at: virtual_nodes is 0" in act(page, "computetarget", "facts_refresh", target)
+    configured(page, target, virtual_nodes="1", simulated_gpus="0")
+    target.refresh_from_db()
+    assert target.config == {"virtual_nodes": 1, "simulated_gpus": 0}
 
 
 def test_facts_cannot_be_typed_in(page):

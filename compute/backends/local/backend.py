@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from compute.backends.local.facts import local_facts
 from compute.backends.local.folders import Folders
 from compute.backends.local.identities import Identities, Identity, barred_folder, gpu_groups
 from compute.backends.local.laying import task_lay
+from compute.backends.local.layout import LocalConfig, nodes_of
+from compute.backends.local.ports import ports_parse
 from compute.backends.local.processes import Process, process_detach, processes_kill
 from compute.backends.local.removal import tree_remove
 from compute.backends.local.tools import tools_ensure
@@ -40,21 +42,28 @@ class LocalBackend:
     folders: Folders
     identities: Identities
     wheelhouse: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
     abilities: frozenset[Ability] = frozenset({Ability.GPU, Ability.CONDA, Ability.NAMED_ENVIRONMENTS})
 
     @classmethod
-    def from_settings(cls) -> LocalBackend:
-        """The backend of this installation."""
+    def from_settings(cls, config: Mapping[str, Any]) -> LocalBackend:
+        """The backend of this installation for a target with this configuration."""
         return cls(
             folders=Folders(data=Path(settings.DATA_DIR)),
             identities=Identities.parse(settings.ENV.run_user_ids),
             wheelhouse=settings.ENV.wheelhouse,
+            config=config,
         )
 
     # ---- the machine
 
     def probe(self) -> list[dict[str, Any]]:
-        return [local_facts()]
+        return nodes_of(
+            local_facts(),
+            LocalConfig.parse(self.config),
+            cpu_slots=settings.ENV.local_cpu_slots,
+            ports=ports_parse(settings.ENV.local_ports),
+        )
 
     # ---- environments
 

@@ -18,6 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import User
 from accounts.services import signin_link_create
+from compute.errors import TargetMisconfigured
 from compute.probes import local_target_ensure
 from config import __version__, checks
 from config.up.demo import demo_submit
@@ -41,7 +42,12 @@ def prepare(*, demo: bool) -> dict[str, Any]:
             f"the file in {settings.DATA_DIR}."
         ) from error
     collect_static_if_changed()
-    local_target_ensure()
+    try:
+        local_target_ensure()
+    except TargetMisconfigured as error:
+        facts["warnings"].append(
+            f"The local target stays as it was. {error} Change it on the admin's page of the target."
+        )
     renew_deadlines()
     facts["signin_path"] = first_signin_path()
     if demo:
