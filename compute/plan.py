@@ -152,6 +152,8 @@ class TaskPlan:
     basics, ``token`` the task's secret for the server (``<task id>.<secret>``, never rendered), ``labels`` what an
     orphan is recognised by. ``gpu_probe`` has the script started only when TensorFlow sees a GPU; else the task exits
     with ``GPU_NOT_SEEN_CODE``. ``cluster`` is None for a task that meets no others.
+    ``ranks`` are the keys of the tasks that this one starts by ``mpirun``, in the order of their ranks; such a task
+    (``is_rank``) waits for it.
     """
 
     key: str
@@ -171,14 +173,17 @@ class TaskPlan:
     keras_metrics: bool = True
     gpu_probe: bool = False
     cluster: ClusterPlan | None = None
+    ranks: tuple[str, ...] = ()
+    is_rank: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchPlan:
-    """All tasks of one attempt."""
+    """All tasks of one attempt. ``share_user``: they run as one user, as processes of MPI have to."""
 
     key: str
     tasks: tuple[TaskPlan, ...]
+    share_user: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

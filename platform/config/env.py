@@ -58,6 +58,7 @@ class Env:
     starting_deadline_s: int = 120
     stopping_deadline_s: int = 600
     stop_grace_s: int = 15
+    rest_grace_s: int = 30
     token_days: int = 7
     database_url: str = ""
     redis_url: str = ""

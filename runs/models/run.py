@@ -175,6 +175,11 @@ class Task(models.Model):
         return f"task-{self.pk}"
 
     @property
+    def member(self) -> str:
+        """Its name among the tasks of the run, such as ``worker-0``."""
+        return f"{self.role}-{self.index}"
+
+    @property
     def saw_no_gpu(self) -> bool:
         """Whether TensorFlow saw none of the GPUs that the task had, for which reason its script was not started."""
         return self.exit_code == GPU_NOT_SEEN_CODE and any("gpu" in slot for slot in self.slots)

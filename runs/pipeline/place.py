@@ -6,7 +6,7 @@ from django.db import transaction
 from compute.errors import LeaseLost
 from compute.leases import inventory_of, leases_take
 from compute.placement import place
-from compute.plan import NoCapacity, Placement
+from compute.plan import Assignment, NoCapacity, Placement
 from runs.dispatch import enqueue_advance
 from runs.distribution import distribution_of
 from runs.distribution.base import Distribution
@@ -60,20 +60,16 @@ def _take(run: Run, distribution: Distribution, placement: Placement) -> None:
         attempt = Attempt.objects.create(run=run, number=run.attempts.count() + 1)
         leases_take(placement, holder=attempt.lease_holder, label=str(run))
         for role in distribution.roles(run.spec):
-            place_of = places[f"{role.name}-{role.index}"]
+            place_of = places[role.key]
             Task.objects.create(
                 attempt=attempt,
                 role=role.name,
                 index=role.index,
                 ends_run=role.ends_run,
+                meets=role.listens,
                 node_id=place_of.node_id,
                 node_name=place_of.node,
-                slots=[{"id": slot_id} for slot_id in place_of.slot_ids]
-                if not place_of.gpu_indexes
-                else [
-                    {"id": slot_id, "gpu": gpu}
-                    for slot_id, gpu in zip(place_of.slot_ids, place_of.gpu_indexes, strict=True)
-                ],
+                slots=_slots(place_of),
                 state=TaskState.PENDING,
             )
         run_transition(
@@ -83,6 +79,16 @@ def _take(run: Run, distribution: Distribution, placement: Placement) -> None:
             deadline_s=settings.ENV.starting_deadline_s,
             waiting_for=[],
         )
+
+
+def _slots(assignment: Assignment) -> list[dict[str, int | bool]]:
+    """What a task holds: the slots' ids, with the GPU behind each or the word that there is none."""
+    if assignment.simulated:
+        return [{"id": slot_id, "simulated": True} for slot_id in assignment.slot_ids]
+    if not assignment.gpu_indexes:
+        return [{"id": slot_id} for slot_id in assignment.slot_ids]
+    pairs = zip(assignment.slot_ids, assignment.gpu_indexes, strict=True)
+    return [{"id": slot_id, "gpu": gpu} for slot_id, gpu in pairs]
 
 
 def _note_waiting(run: Run, reasons: list[str]) -> None:

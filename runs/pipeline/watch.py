@@ -16,7 +16,8 @@ from runs.ingest.effects import exit_note
 from runs.lifecycle import event_add
 from runs.models import Run, RunEvent, Task
 from runs.pipeline.alone import run_alone
-from runs.pipeline.launch import SILENT_START_S, task_plan
+from runs.pipeline.launch import SILENT_START_S
+from runs.pipeline.plan import task_plan
 from runs.states import TASK_ENDED, RunState, TaskState
 
 logger = logging.getLogger(__name__)

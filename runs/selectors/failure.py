@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runs.models import Run, Stream, Task
-from runs.pipeline.launch import first_failed
+from runs.pipeline.ending import first_failed
 from runs.selectors.exits import exit_words
 from runs.selectors.hints import hints
 from runs.selectors.logs import plain

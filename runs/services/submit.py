@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from runs.distribution import distribution_of
 from runs.environments import advice_before, shadow_warnings, versions, wishes_of
 from runs.environments.definitions import effective
 from runs.errors import SpecProblems
@@ -69,7 +70,7 @@ def submission_problems(
         versions=versions(),
         allow_urls=settings.ENV.allow_url_packages,
     )
-    found = [*problems(spec, around), *_wish_problems(spec, snapshot), *([unknown] if unknown else [])]
+    found = [*problems(spec, around), *_distribution_problems(spec), *_wish_problems(spec, snapshot), *([unknown] if unknown else [])]
     if definition is not None:
         found += _definition_problems(definition, spec=spec, target=facts)
     return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found]
@@ -97,6 +98,11 @@ def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None, definition: D
         wishes = wishes_of(spec, read)
         advice += shadow_warnings(snapshot_paths(snapshot), entry_script=spec.entry_script, packages=wishes.lines)
     return advice
+
+
+def _distribution_problems(spec: RunSpec) -> list[Problem]:
+    distribution = distribution_of(spec)
+    return [] if distribution is None else distribution.problems(spec)
 
 
 def _wish_problems(spec: RunSpec, snapshot: Snapshot | None) -> Iterable[Problem]:

@@ -157,39 +157,7 @@ def _distribution(spec: RunSpec) -> list[Problem]:
                 message=f"distributed_backend is {backend!r}; it must be one of {allowed}, or empty for one process.",
             )
         ]
-    found = []
-    if backend is None and (spec.node_count > 1 or spec.process_count_per_node > 1):
-        found.append(
-            Problem(
-                field="distributed_backend",
-                message=f"{spec.node_count} nodes with {spec.process_count_per_node} processes each need a "
-                f"distributed_backend: one of {', '.join(BACKENDS)}.",
-            )
-        )
-    if backend == "ps" and spec.process_count_per_node > 1:
-        found.append(
-            Problem(
-                field="process_count_per_node",
-                message=f"process_count_per_node is {spec.process_count_per_node}, but parameter servers have none: "
-                "set worker_count and parameter_server_count.",
-            )
-        )
-    if backend == "ps" and spec.parameter_server_count == 0:
-        found.append(
-            Problem(
-                field="parameter_server_count",
-                message="parameter_server_count is 0; a parameter server run needs at least 1. "
-                "Without servers, choose multiworker.",
-            )
-        )
-    if backend not in ("ps", "multiworker") and spec.worker_count > 1:
-        found.append(
-            Problem(
-                field="worker_count",
-                message=f"worker_count is {spec.worker_count}, which only ps and multiworker runs have.",
-            )
-        )
-    return found
+    return []
 
 
 def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:

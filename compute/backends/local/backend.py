@@ -110,6 +110,7 @@ class LocalBackend:
                     "keras_metrics": task.keras_metrics,
                     "gpu_probe": task.gpu_probe,
                     "cluster": asdict(task.cluster) if task.cluster else None,
+                    "ranks": list(task.ranks),
                     "server": task.server_url,
                     "labels": task.labels,
                 }
@@ -120,7 +121,8 @@ class LocalBackend:
     def launch(self, plan: LaunchPlan) -> list[Handle]:
         self.folders.ensure(self.identities)
         tools = tools_ensure(self.folders.tools)
-        return [self._task_launch(task, tools) for task in plan.tasks]
+        beside = [task.key for task in plan.tasks] if plan.share_user else []
+        return [self._task_launch(task, tools, beside) for task in plan.tasks]
 
     def observe(self, handles: Iterable[Handle]) -> dict[str, TaskStatus]:
         return {handle.key: watching.task_observe(self.folders.task(handle.key)) for handle in handles}
@@ -179,11 +181,11 @@ class LocalBackend:
 
     # ---- inside
 
-    def _task_launch(self, plan: TaskPlan, tools: Path) -> Handle:
+    def _task_launch(self, plan: TaskPlan, tools: Path, beside: list[str]) -> Handle:
         python = plan.environment.python if plan.environment else shutil.which("python3", path=SYSTEM_PATH)
         if python is None:
             raise LaunchRefused(f"There is no python3 in {SYSTEM_PATH}, and this run has no environment of its own.")
-        folder = task_lay(plan, folders=self.folders, identities=self.identities, tools=tools)
+        folder = task_lay(plan, folders=self.folders, identities=self.identities, tools=tools, beside=beside)
         handle = Handle(
             key=plan.key,
             node=plan.node,

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,12 @@ _FOLDERS = ("work", "uploads", "home", "tmp", "spool")
 _FICLONE = 0x40049409  # linux/fs.h: the copy shares its blocks until one side is written (btrfs, XFS, bcachefs)
 
 
-def task_lay(plan: TaskPlan, *, folders: Folders, identities: Identities, tools: Path) -> Path:
+def task_lay(
+    plan: TaskPlan, *, folders: Folders, identities: Identities, tools: Path, beside: Collection[str] = ()
+) -> Path:
     """Lays out the folder of ``plan`` and returns it. Idempotent; what a crash left half laid is laid again.
+
+    It gets a user of its own, or that of the tasks with the keys ``beside``, as far as they are laid out.
 
     One task is laid at a time on this machine: the choice of a user id looks at the folders of all others. Raises
     LaunchRefused, with nothing left behind, for a path that leaves the folder, a missing file of the snapshot, a full
@@ -43,7 +47,9 @@ def task_lay(plan: TaskPlan, *, folders: Folders, identities: Identities, tools:
             return final
         tree_remove(fresh)
         try:
-            identity = identities.free_for(task_id_of(plan), in_use=_user_ids_in_use(folders, identities))
+            identity = _identity_beside(beside, folders, identities) or identities.free_for(
+                task_id_of(plan), in_use=_user_ids_in_use(folders, identities)
+            )
         except LookupError as error:
             raise LaunchRefused(str(error)) from error
         try:
@@ -61,6 +67,13 @@ def task_id_of(plan: TaskPlan) -> int:
     """The task's number, which its token begins with (``<task id>.<secret>``); 0 when it does not."""
     head = plan.token.partition(".")[0]
     return int(head) if head.isascii() and head.isdigit() else 0
+
+
+def _identity_beside(keys: Collection[str], folders: Folders, identities: Identities) -> Identity | None:
+    for key in keys:
+        with contextlib.suppress(FileNotFoundError):
+            return identities.task(folders.task(key).stat().st_uid)
+    return None
 
 
 def _user_ids_in_use(folders: Folders, identities: Identities) -> set[int]:
@@ -95,6 +108,10 @@ def _fill(folder: Path, plan: TaskPlan, identity: Identity, *, environ: dict[str
     }
     if plan.cluster is not None:
         document["cluster"] = asdict(plan.cluster)
+    if plan.ranks:
+        document["ranks"] = [str(folder.parent / key) for key in plan.ranks]
+    if plan.is_rank:
+        document["is_rank"] = True
     for name, text in (("task.json", json.dumps(document)), ("token", plan.token), ("server", plan.server_url)):
         _secret_make(folder / name, text, identity)
 

@@ -29,7 +29,7 @@ def environment(db, monkeypatch):
     monkeypatch.setattr("runs.pipeline.prepare.environment_request", lambda *_: found)
     monkeypatch.setattr("runs.pipeline.prepare.environment_is_intact", lambda environment: True)
     ref = EnvironmentRef(digest="0", python=Path("/usr/bin/python3"), path=Path("/usr"))
-    monkeypatch.setattr("runs.pipeline.launch.environment_ref", lambda environment: ref)
+    monkeypatch.setattr("runs.pipeline.plan.environment_ref", lambda environment: ref)
     return found
 
 

@@ -10,7 +10,7 @@ from compute.models import Lease
 from compute.plan import GPU_NOT_SEEN_CODE
 from runs.models import Artifact, Run, Task
 from runs.pipeline import advance
-from runs.pipeline.launch import end_of, task_plan
+from runs.pipeline.plan import task_plan
 from runs.services import run_cancel
 from runs.spec import RunSpec
 from runs.states import EndReason, EnvironmentState, RunState, TaskState
@@ -73,7 +73,7 @@ def test_the_end_of_the_script_becomes_the_runs_reason_in_words(running, backend
 def test_a_task_that_saw_no_gpu_fails_for_that_reason_only_where_it_had_one(running, backend):
     task = task_of(running)
     Task.objects.filter(pk=task.pk).update(state="exited", exit_code=GPU_NOT_SEEN_CODE, is_drained=True)
-    assert end_of([task_of(running)])[0] == EndReason.SCRIPT_FAILED
+    assert not task_of(running).saw_no_gpu
     Task.objects.filter(pk=task.pk).update(slots=[{"kind": "gpu", "gpu": 0}])
     backend.end(task.key, code=GPU_NOT_SEEN_CODE)
     advance(running.pk)
@@ -82,11 +82,10 @@ def test_a_task_that_saw_no_gpu_fails_for_that_reason_only_where_it_had_one(runn
     assert "TensorFlow sees no GPU on node, so the script was not started" in after.end_message
 
 
-@pytest.mark.parametrize("use_gpu", [True, False])
-def test_on_a_gpu_tensorflow_is_asked_before_the_script(run, environment, use_gpu):
+@pytest.mark.parametrize(("slots", "is_asked"), [([{"id": 1, "gpu": 0}], True), ([{"id": 1}], False)])
+def test_a_task_that_has_a_gpu_asks_tensorflow_for_it_before_the_script(run, environment, slots, is_asked):
     run.environment = environment
-    run.spec_json |= {"use_gpu": use_gpu}
-    assert task_plan(run, make_task(run)).gpu_probe is use_gpu
+    assert task_plan(run, make_task(run, slots=slots)).gpu_probe is is_asked
 
 
 def test_legacy_keras_reaches_the_script_as_its_variable(run, environment):

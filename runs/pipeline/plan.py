@@ -1,0 +1,100 @@
+"""What a task needs to start, put together from its run: the same every time."""
+
+from django.conf import settings
+
+from compute.plan import ClusterPlan, TaskPlan
+from runs.distribution import Role, roles_of
+from runs.environments import environment_ref, keras_variables
+from runs.errors import UserError
+from runs.ingest.tokens import task_token
+from runs.models import Run, Task
+from runs.sealing import unseal
+from runs.snapshots import snapshot_plan
+from runs.spec import RunSpec
+
+#: What a task runs that is no script of the person's: TensorFlow's server for a coordinated cluster.
+STANDARD_SERVER = ("-m", "trainhouse.tf_server")
+
+
+def task_plan(run: Run, task: Task) -> TaskPlan:
+    """Everything that ``task`` needs to start; the same every time.
+
+    Raises UserError when the run's environment is gone or its secrets cannot be read.
+    """
+    spec = run.effective_spec
+    if run.environment is None:
+        raise UserError("The environment was deleted before the run could start in it. Clone the run to build it.")
+    environment = environment_ref(run.environment)
+    roles = roles_of(spec)
+    role = next(role for role in roles if role.key == task.member)
+    launched = _launched(task, roles) if role.launches or role.launched else []
+    gpu_indexes = _gpu_indexes(task, launched if role.launched else [task])
+    azure_id = f"{run.experiment.name}_{run.number}"
+    return TaskPlan(
+        key=task.key,
+        role=task.role,
+        index=task.index,
+        node=task.node_name,
+        argv=(str(environment.python), *(_script(spec) if role.runs_script else STANDARD_SERVER)),
+        environ={
+            **keras_variables(run.lock, legacy_keras=spec.legacy_keras),
+            **spec.environment_variables,
+            **unseal(run.sealed_variables),
+            "AZUREML_RUN_ID": azure_id,
+            "TRAINHOUSE_RUN_ID": str(run.pk),
+            "TRAINHOUSE_RUN_NAME": run.title,
+            "TRAINHOUSE_RUN_NUMBER": str(run.number),
+            "TRAINHOUSE_EXPERIMENT": run.experiment.name,
+            "TRAINHOUSE_URL": settings.PUBLIC_URL,
+        },
+        environment=environment,
+        snapshot=snapshot_plan(run.snapshot),
+        token=task_token(task.pk),
+        server_url=settings.TASK_SERVER_URL,
+        gpu_indexes=gpu_indexes,
+        labels={
+            "trainhouse.run": str(run.pk),
+            "trainhouse.task": task.key,
+            "trainhouse.role": task.role,
+            "trainhouse.index": str(task.index),
+        },
+        grace_s=settings.ENV.stop_grace_s,
+        log_limit_bytes=settings.ENV.log_limit_bytes,
+        keras_metrics=spec.keras_metrics,
+        gpu_probe=bool(gpu_indexes),
+        cluster=_cluster(task, roles) if role.listens else None,
+        ranks=tuple(rank.key for rank in launched) if role.launches else (),
+        is_rank=role.launched,
+    )
+
+
+def _script(spec: RunSpec) -> tuple[str, ...]:
+    return spec.entry_script, *spec.argv
+
+
+def _launched(task: Task, roles: tuple[Role, ...]) -> list[Task]:
+    """The tasks that mpirun starts, in the order of their ranks."""
+    keys = {role.key for role in roles if role.launched}
+    return [mate for mate in task.attempt.tasks.order_by("index") if mate.member in keys]
+
+
+def _gpu_indexes(task: Task, sharing: list[Task]) -> tuple[int, ...]:
+    """The GPUs that ``task`` may see: those of all tasks in ``sharing`` on its node. Ranks see each other's, since a
+    script of Horovod takes the one of its local rank."""
+    slots = [slot for mate in sharing if mate.node_name == task.node_name for slot in mate.slots]
+    return tuple(slot["gpu"] for slot in slots if "gpu" in slot)
+
+
+def _cluster(task: Task, roles: tuple[Role, ...]) -> ClusterPlan:
+    """What ``task`` needs to meet the others. Raises UserError when its node is gone."""
+    if task.node is None:
+        raise UserError(f"The node {task.node_name} was removed before {task} could start on it. Submit the run again.")
+    first, last = task.node.facts["ports"]
+    return ClusterPlan(
+        members=tuple(role.key for role in roles if role.listens),
+        member=task.member,
+        address=task.node.address,
+        ports=(first, last),
+        listens=True,
+        tf_config=True,
+    )
