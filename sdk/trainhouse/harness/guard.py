@@ -1,4 +1,5 @@
-"""The guard: the script's parent. It starts it, waits for it, writes down how it ended, and ends what it left behind.
+"""The guard: the script's parent. It starts it, when all it has to meet have met, waits for it, writes down how it
+ended, and ends what it left behind.
 
 It does nothing else and needs nobody: neither the harness's death nor the server's absence reaches it.
 """
@@ -45,29 +46,40 @@ def _guard(task):
     words = Words(task.spool("harness"))
     if not adopt_orphans():
         words.say("The kernel does not let the guard adopt orphans: children that outlive the script may stay behind.")
+    json_reserve(task.path("exit.json"))
+    place, environ = None, task.environ
+    if task.cluster:
+        # Imported only here: other tasks start without what a meeting needs.
+        from trainhouse.harness.place import NotStarted, Place
+
+        place = Place(task, words)
+        try:
+            environ = place.meet()
+        except NotStarted as instead:
+            json_write_reserved(task.path("exit.json"), dict(instead.record, ended_at=time.time()))
+            return
     kills_before = oom_kills()
     started_at = time.time()
-    json_reserve(task.path("exit.json"))
     # Written before the fork: a script is never started twice, even if the guard is killed right here.
     json_write(task.path("started"), {"guard": os.getpid(), "started_at": started_at})
-    script = _script_fork(task, words)
+    script = _script_fork(task, environ, words)
     code, number, max_rss_bytes = _script_wait(script) if script else (_CANNOT_START, None, None)
     out_of_memory = (number == signal.SIGKILL or code == 128 + signal.SIGKILL) and kills_before != oom_kills()
-    json_write_reserved(
-        task.path("exit.json"),
-        {
-            "code": code,
-            "signal": number,
-            "out_of_memory": out_of_memory,
-            "max_rss_bytes": max_rss_bytes,
-            "started_at": started_at,
-            "ended_at": time.time(),
-        },
-    )
+    record = {
+        "code": code,
+        "signal": number,
+        "out_of_memory": out_of_memory,
+        "max_rss_bytes": max_rss_bytes,
+        "started_at": started_at,
+        "ended_at": time.time(),
+    }
+    if place is not None and place.was_taken(code, record["ended_at"] - started_at):
+        record["port_taken"] = True
+    json_write_reserved(task.path("exit.json"), record)
     _leftovers_end(words)
 
 
-def _script_fork(task, words):
+def _script_fork(task, environ, words):
     """The script's pid, or None when this process may not fork."""
     try:
         pid = os.fork()
@@ -76,7 +88,7 @@ def _script_fork(task, words):
         return None
     if pid == 0:
         try:
-            _script_become(task)
+            _script_become(task, environ)
         except OSError as error:
             command = os.fsdecode(task.argv[0]) if task.argv else ""
             words.say("The command {!r} could not be started: {}.".format(command, error.strerror))
@@ -87,7 +99,7 @@ def _script_fork(task, words):
     return pid
 
 
-def _script_become(task):
+def _script_become(task, environ):
     os.setsid()
     os.chdir(task.path("work"))
     _stdio_redirect(task.spool("output"))
@@ -100,7 +112,7 @@ def _script_become(task):
                 os.set_inheritable(int(name), False)
             except OSError:
                 continue  # the descriptor of this very listing
-    os.execvpe(task.argv[0], task.command, task.environ)
+    os.execvpe(task.argv[0], task.command, environ)
 
 
 def _stdio_redirect(path):

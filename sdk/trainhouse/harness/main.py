@@ -52,7 +52,8 @@ def _script_ensure(task, harness_lock, words):
     """
     guard_lock = lock_take(task.path("guard.lock"))
     if guard_lock is None:
-        words.say("Watching again: the script runs, its former harness does not.")
+        does = "waits for the others" if task.cluster and not os.path.exists(task.path("started")) else "runs"
+        words.say("Watching again: the script {}, its former harness does not.".format(does))
         return
     if not (os.path.exists(task.path("exit.json")) or os.path.exists(task.path("started"))):
         if not os.path.exists(task.path("stop")):

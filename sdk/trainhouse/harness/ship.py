@@ -7,6 +7,7 @@ import time
 import traceback
 
 from trainhouse.harness.files import mark
+from trainhouse.harness.meeting import Meeting
 from trainhouse.harness.wire import ServerAway, Wire
 
 MIN_INTERVAL_S = 0.1
@@ -32,6 +33,7 @@ class Shipper(threading.Thread):
         self._words = words
         self._on_stop = on_stop
         self._wire = Wire(task)
+        self._meeting = Meeting(task, words)
         self._outputs = self._outputs_known = []
         self._exit = self._exit_known = None
         self._closing = False
@@ -50,6 +52,7 @@ class Shipper(threading.Thread):
     def exit_is(self, record):
         """Sets how the script ended."""
         self._exit = record
+        self._meeting.close()
         self._news.set()
 
     def close(self):
@@ -99,7 +102,7 @@ class Shipper(threading.Thread):
         )
 
     def _due(self):
-        """Whether there is something to post. Costs one fstat a stream."""
+        """Whether there is something to post or to ask. Costs one fstat a stream."""
         if self._closing or self._exit is not self._exit_known or self._outputs is not self._outputs_known:
             return True
         grown = [stream.name for stream in self._spool if stream.grew]
@@ -107,7 +110,7 @@ class Shipper(threading.Thread):
             if grown != ["samples"]:  # these come by the clock and say nothing about how busy the script is
                 self._grew_at = time.monotonic()
             return True
-        return time.monotonic() - self._posted_at >= HEARTBEAT_S
+        return self._meeting.is_due() or time.monotonic() - self._posted_at >= HEARTBEAT_S
 
     def _rest(self):
         active = time.monotonic() - self._grew_at < _ACTIVE_FOR_S
@@ -135,11 +138,14 @@ class Shipper(threading.Thread):
             self._here()
             self._exit_known, self._outputs_known = exit_sent, outputs_sent
             self._accept(answer.get("accepted") or {}, sent)
+            self._meeting.answered(answer.get("cluster"))
             if isinstance(answer.get("stop"), dict):
                 self._on_stop(answer["stop"].get("grace_s"))
             return 0.0
         if status == 410:
             self._dismissed = True
+            if self._meeting.is_open:
+                self._on_stop(0.0)  # the others will not come any more
             return 0.0
         self._unread()
         said = answer.get("error") if isinstance(answer, dict) else None
@@ -175,6 +181,9 @@ class Shipper(threading.Thread):
             if eof and stream.is_full:
                 header["notice"] = {name: _limit_notice(stream.limit_bytes)}
         header["segments"] = segments
+        question = self._meeting.question()
+        if question is not None:
+            header["meet"] = question
         if exit_record is not None:
             header["exit"] = exit_record
         return b"".join([json.dumps(header).encode("ascii"), b"\n", *parts]), sent, exit_record, outputs

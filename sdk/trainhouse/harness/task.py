@@ -8,6 +8,22 @@ _GPU_PROBE = os.fsencode(os.path.join(os.path.dirname(os.path.dirname(os.path.ab
 STREAMS = ("output", "points", "samples", "harness")
 
 
+class Cluster:
+    """Who has to meet before the script starts, and how this task is reached. Raises ValueError, in a sentence."""
+
+    def __init__(self, document):
+        self.members = list(document["members"])
+        self.member = document["member"]
+        self.address = document["address"]
+        first, last = self.ports = tuple(document["ports"])
+        if not 0 < first <= last < 65536:
+            raise ValueError("The ports in task.json are {} to {}; ports are 1 to 65535.".format(first, last))
+        if self.member not in self.members:
+            raise ValueError("task.json names {!r}, which is none of its cluster's members.".format(self.member))
+        self.listens = bool(document["listens"])
+        self.tf_config = bool(document["tf_config"])
+
+
 class Task:
     """``task.json`` and the paths around it. Attributes are never changed after reading."""
 
@@ -20,6 +36,7 @@ class Task:
         self.log_limit_bytes = int(document.get("log_limit_bytes") or 0)
         self.gpu_probe = bool(document.get("gpu_probe"))
         self.gpu_indexes = [int(index) for index in document.get("gpu_indexes") or ()]
+        self.cluster = Cluster(document["cluster"]) if document.get("cluster") else None
 
     def path(self, *names):
         return os.path.join(self.folder, *names)

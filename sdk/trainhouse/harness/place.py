@@ -1,0 +1,123 @@
+"""The guard's part in the meeting of an attempt's tasks, before any script starts: a port, kept, and the waiting.
+
+Guard and harness share two files. The guard writes ``meeting.json``: where this task is reached. The harness tells the
+server, and writes ``cluster.json`` once it is told where all are. The guard waits for that. So the port outlives the
+harness, and a new harness goes on where the last one was.
+"""
+
+import os
+import signal
+import time
+
+from trainhouse.harness.files import json_read, json_write
+from trainhouse.harness.ports import port_of, port_reserve, port_share, stranger_listens
+from trainhouse.harness.tf_config import address_text, tf_config
+
+_LOOK_EVERY_S = 0.05
+_LOOK_TWICE_AFTER_S = 0.2
+_MOST_NAMED = 16
+#: A script that could not listen has ended by then; one that has worked longer failed for another reason.
+_COULD_NOT_LISTEN_S = 600.0
+_CANNOT_START = 127
+
+
+class NotStarted(Exception):
+    """The script is not to be started. ``record`` is the exit that stands for it."""
+
+    def __init__(self, **record):
+        super().__init__()
+        self.record = record
+
+
+class Place:
+    """Where one task of a cluster is reached. Its port is kept while the object lives."""
+
+    def __init__(self, task, words):
+        self._task = task
+        self._cluster = task.cluster
+        self._words = words
+        self._reserved = None
+
+    def meet(self):
+        """Waits until all have met and returns the script's environment. Raises NotStarted."""
+        met = json_read(self._task.path("cluster.json")) or self._join()
+        port = {one["member"]: one["port"] for one in met}[self._cluster.member]
+        if port != self._port:
+            self._reserve_again(port)
+        if self._reserved:
+            port_share(self._reserved)
+        self._words.say("All have met: {}.".format(_sentence(met)))
+        if not self._cluster.tf_config:
+            return self._task.environ
+        if b"TF_CONFIG" in self._task.environ:
+            self._words.say("TF_CONFIG is among the run's own variables; that of this cluster takes its place.")
+        return {**self._task.environ, b"TF_CONFIG": tf_config(met, self._cluster.member).encode("ascii")}
+
+    def was_taken(self, code, lasted_s):
+        """Whether the script, which ended with ``code`` (None: by a signal), could not listen because of a stranger."""
+        if self._reserved is None or code == 0 or lasted_s > _COULD_NOT_LISTEN_S or self._is_stopped():
+            return False
+        for wait_s in (0.0, _LOOK_TWICE_AFTER_S):  # what the script left may just be ending
+            time.sleep(wait_s)
+            if not stranger_listens(self._port, os.getpid()):
+                return False
+        self._words.say("Another program listens on port {}, which was kept for this task.".format(self._port))
+        return True
+
+    @property
+    def _port(self):
+        return port_of(self._reserved) if self._reserved else None
+
+    def _join(self):
+        """Says where this task is and waits for the others."""
+        if self._cluster.listens:
+            self._reserve()
+        json_write(self._task.path("meeting.json"), {"address": self._cluster.address, "port": self._port})
+        where = " This one is at {}.".format(address_text(self._cluster.address, self._port)) if self._reserved else ""
+        self._words.say("Waiting until all {} tasks have met.{}".format(len(self._cluster.members), where))
+        while True:
+            if self._is_stopped():
+                self._words.say("Asked to stop before all had met: the script is not started.")
+                raise NotStarted(code=None, signal=int(signal.SIGTERM))
+            met = json_read(self._task.path("cluster.json"))
+            if met is not None:
+                return met
+            time.sleep(_LOOK_EVERY_S)
+
+    def _reserve(self):
+        """Any free port; that of a guard before this one, if there was one."""
+        before = json_read(self._task.path("meeting.json")) or {}
+        try:
+            self._reserved = port_reserve(self._cluster.ports, before.get("port"))
+        except OSError as error:
+            self._words.say(
+                "None of the ports {} to {} is free for this task ({}), so the script is not started. End what holds "
+                "them, or have an administrator widen the range.".format(*self._cluster.ports, error.strerror)
+            )
+            raise NotStarted(code=_CANNOT_START, signal=None) from error
+
+    def _reserve_again(self, port):
+        """What the others were told counts: by a guard before this one, or of a meeting that came late."""
+        if self._reserved:
+            self._reserved.close()
+        try:
+            self._reserved = port_reserve((port, port))
+        except OSError as error:
+            self._words.say(
+                "The others were told port {}, and that is not free any more ({}); the script is not started.".format(
+                    port, error.strerror
+                )
+            )
+            raise NotStarted(code=_CANNOT_START, signal=None, port_taken=True) from error
+
+    def _is_stopped(self):
+        return os.path.exists(self._task.path("stop"))
+
+
+def _sentence(met):
+    named = [
+        "{} at {}".format(one["member"], address_text(one["address"], one["port"])) if one["port"] else one["member"]
+        for one in met[:_MOST_NAMED]
+    ]
+    more = len(met) - len(named)
+    return ", ".join(named) + (" and {} more".format(more) if more else "")
