@@ -49,7 +49,8 @@ def _told(text):
     try:
         told = json.loads(text)
         cluster, role, index = told["cluster"], told["task"]["type"], int(told["task"]["index"])
-        cluster[role][index]
+        if index not in range(len(cluster[role])):
+            raise IndexError(index)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(
             "TF_CONFIG is {!r}, which does not say which server of which cluster this is.".format(text[:200])

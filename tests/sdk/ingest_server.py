@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 LINE_STREAMS = ("points", "samples")
@@ -15,7 +16,8 @@ FRAME_LIMIT_BYTES = 1_000_000
 class IngestServer:
     """Stores streams by offset in memory and remembers what came. ``refuse_with`` makes it answer that status instead.
 
-    ``stop`` is what answers carry under that name. ``record_at`` maps a stream to ``(time, size)`` of each growth.
+    ``stop`` is what answers carry under that name; ``meet`` takes where a task is reached and gives the cluster to tell
+    it. ``record_at`` maps a stream to ``(time, size)`` of each growth.
     """
 
     def __init__(self, *, token: str = "1.secret", port: int = 0):
@@ -29,6 +31,7 @@ class IngestServer:
         self.record_at: dict[str, list[tuple[float, int]]] = {}
         self.arrivals: list[float] = []
         self.stop: dict | None = None
+        self.meet: Callable[[dict], object] | None = None
         self.refuse_with: int | None = None
         self.problems: list[str] = []
         self._lock = threading.Lock()
@@ -93,7 +96,8 @@ class IngestServer:
                 self.outputs.append(header["outputs"])
             if "exit" in header:
                 self.exits.append(header["exit"])
-            return 200, {"accepted": accepted, "stop": self.stop}
+            meeting = {"cluster": self.meet(header["meet"])} if "meet" in header and self.meet else {}
+            return 200, {"accepted": accepted, "stop": self.stop, **meeting}
 
     def _store(self, segment: dict, piece: bytes) -> int:
         name = segment["stream"]
