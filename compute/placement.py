@@ -23,6 +23,9 @@ from compute.plan import (
     TaskRequest,
 )
 
+#: So many nodes are listed by name where all of them are meant.
+MOST_LISTED = 4
+
 
 def place(request: ResourceRequest, inventory: Inventory) -> Placement | NoCapacity:
     """A place for every task of ``request``, or why there is none now.
@@ -42,6 +45,17 @@ def place(request: ResourceRequest, inventory: Inventory) -> Placement | NoCapac
     for group, node in zip(groups, (open_nodes[index] for index in matching), strict=True):
         assignments.update(_assign(group, node))
     return Placement(assignments=tuple(assignments[task.key] for task in request.tasks))
+
+
+def request_words(request: ResourceRequest, *, simulated: bool = False) -> str:
+    """What ``request`` asks for: ``1 GPU``, ``2 CPU slots on each of 2 nodes``, ``3 GPUs over 2 nodes``. ``simulated``
+    says what GPUs would be there."""
+    needs = [_need(group) for group in _groups(request)]
+    if len(set(needs)) == 1:
+        each = f" on each of {len(needs)} nodes" if len(needs) > 1 else ""
+        return _wish(needs[0], simulated=simulated) + each
+    total = (sum(need[0] for need in needs), sum(need[1] for need in needs))
+    return f"{_wish(total, simulated=simulated)} over {len(needs)} nodes"
 
 
 Need = tuple[int, int]  # GPU slots, CPU slots
@@ -162,7 +176,7 @@ def _busy_reason(node: NodeFact, needs: Sequence[Need]) -> str:
     slots = _slots(node, kind, free_only=False)
     busy = [slot for slot in slots if slot.busy_with is not None]
     holders = ", ".join(dict.fromkeys(slot.busy_with for slot in busy if slot.busy_with))
-    word = kind.value.upper() + (" slot" if kind is SlotKind.CPU else "")
+    word = _word(kind, simulated=any(slot.simulated for slot in slots))
     if len(slots) == 1:
         return f"{node.name}: its 1 {word} is busy with {holders}."
     if len(busy) == len(slots):
@@ -179,21 +193,58 @@ def _busy_reason(node: NodeFact, needs: Sequence[Need]) -> str:
 def _never_reasons(groups: Sequence[Sequence[TaskRequest]], inventory: Inventory) -> tuple[str, ...]:
     if not inventory.nodes:
         return (f"{inventory.target} has no nodes. Ask an administrator to refresh it.",)
-    wish = " and ".join(dict.fromkeys(_wish(_need(group)) for group in groups))
     if len(groups) > len(inventory.nodes):
         return (
             f"{inventory.target} has {_count(len(inventory.nodes), 'node')}; this run asks for {len(groups)}. "
             "Lower the node count or choose another target.",
         )
-    has = "; ".join(f"{node.name} has {_wish(_capacity(node, free_only=False))}" for node in inventory.nodes)
-    where = "on one node" if len(groups) == 1 else f"on each of {len(groups)} nodes"
-    return (f"This run asks for {wish} {where}; {has}. Ask for less or choose another target.",)
+    return (f"{_limit(groups, inventory)} Ask for less or choose another target.",)
 
 
-def _wish(need: Need) -> str:
-    parts = [_count(need[0], "GPU")] if need[0] else []
-    parts += [_count(need[1], "CPU slot")] if need[1] else []
+def _limit(groups: Sequence[Sequence[TaskRequest]], inventory: Inventory) -> str:
+    """What the nodes lack, however free they are."""
+    needs = list(dict.fromkeys(_need(group) for group in groups))
+    capacities = [_capacity(node, free_only=False) for node in inventory.nodes]
+    for position, kind in enumerate((SlotKind.GPU, SlotKind.CPU)):
+        wanted = max(need[position] for need in needs)
+        most = max(capacity[position] for capacity in capacities)
+        if wanted > most:
+            where = "on one node" if len(groups) == 1 else "a node"
+            ones = " simulated ones" if kind is SlotKind.GPU and _is_simulated(inventory) else ""
+            has = f"has more than {most}{ones}" if most else "has any"
+            return f"This run asks for {_count(wanted, _word(kind))} {where}; no node of {inventory.target} {has}."
+    if len(needs) > 1 or len(groups) == 1:
+        wishes = " and ".join(_wish(need) for need in needs)
+        each = ", each on a node of its own" if len(needs) > 1 else " on one node"
+        return f"This run asks for {wishes}{each}; {_listed(inventory)}."
+    fitting = sum(_fits(needs[0], capacity) for capacity in capacities)
+    have = "has" if fitting == 1 else "have"
+    return (
+        f"This run asks for {_wish(needs[0])} on each of {len(groups)} nodes; {fitting} of the "
+        f"{len(inventory.nodes)} nodes of {inventory.target} {have} that many."
+    )
+
+
+def _listed(inventory: Inventory) -> str:
+    shown = [f"{node.name} has {_wish(_capacity(node, free_only=False))}" for node in inventory.nodes[:MOST_LISTED]]
+    more = len(inventory.nodes) - MOST_LISTED
+    return "; ".join(shown) + (f"; and {_count(more, 'node')} more" if more > 0 else "")
+
+
+def _is_simulated(inventory: Inventory) -> bool:
+    return any(slot.simulated for node in inventory.nodes for slot in node.slots)
+
+
+def _wish(need: Need, *, simulated: bool = False) -> str:
+    parts = [_count(need[0], _word(SlotKind.GPU, simulated=simulated))] if need[0] else []
+    parts += [_count(need[1], _word(SlotKind.CPU))] if need[1] else []
     return " with ".join(parts) or "no slots"
+
+
+def _word(kind: SlotKind, *, simulated: bool = False) -> str:
+    if kind is SlotKind.CPU:
+        return "CPU slot"
+    return "simulated GPU" if simulated else "GPU"
 
 
 def _count(number: int, word: str) -> str:

@@ -30,14 +30,19 @@ def make_user(**fields: Any) -> User:
     return User.objects.create_user(username=name, password="a quite long password", **fields)
 
 
-def make_target(*, cpu_slots: int = 1, gpus: int = 0, **fields: Any) -> ComputeTarget:
-    """A target of one node with so many slots."""
+def make_target(
+    *, cpu_slots: int = 1, gpus: int = 0, nodes: int = 1, simulated: bool = False, **fields: Any
+) -> ComputeTarget:
+    """A target with so many slots on each node; its GPUs may be simulated."""
     target = ComputeTarget.objects.create(**{"name": f"target{next(_numbers)}", **fields})
-    node = Node.objects.create(target=target, name="node", cpu_cores=max(cpu_slots, 1))
-    for index in range(cpu_slots):
-        Slot.objects.create(node=node, kind=Slot.Kind.CPU, index=index)
-    for index in range(gpus):
-        Slot.objects.create(node=node, kind=Slot.Kind.GPU, index=index, uuid=f"GPU-{next(_numbers)}")
+    for number in range(nodes):
+        name = "node" if nodes == 1 else f"node-{number + 1}"
+        node = Node.objects.create(target=target, name=name, cpu_cores=max(cpu_slots, 1))
+        for index in range(cpu_slots):
+            Slot.objects.create(node=node, kind=Slot.Kind.CPU, index=index)
+        for index in range(gpus):
+            uuid_ = "" if simulated else f"GPU-{next(_numbers)}"
+            Slot.objects.create(node=node, kind=Slot.Kind.GPU, index=index, uuid=uuid_, is_simulated=simulated)
     return target
 
 

@@ -1,9 +1,12 @@
 """From a submission to an environment that is ready: no slots are held meanwhile."""
 
+import dataclasses
+
 from django.conf import settings
 from django.db import IntegrityError
 
-from compute.registry import backend_of
+from compute.models import ComputeTarget
+from compute.registry import backend_of, target_gpus_are_simulated
 from runs.dispatch import enqueue_build
 from runs.environments import (
     environment_is_being_built,
@@ -19,6 +22,7 @@ from runs.errors import EnvironmentFailed
 from runs.lifecycle import run_transition
 from runs.models import Environment, Run
 from runs.snapshots import snapshot_reader, snapshot_trees
+from runs.spec import RunSpec
 from runs.states import Again, EndReason, EnvironmentState, RunState
 
 LOOK_AGAIN_S = 5.0
@@ -67,12 +71,21 @@ def step_preparing(run: Run) -> float | None:
     return LOOK_AGAIN_S
 
 
+def spec_for_environment(spec: RunSpec, target: ComputeTarget) -> RunSpec:
+    """``spec`` as its environment on ``target`` is made for; on simulated GPUs without ``use_gpu``, since it is
+    TensorFlow's CPU build that trains there."""
+    if spec.use_gpu and target_gpus_are_simulated(target):
+        return dataclasses.replace(spec, use_gpu=False)
+    return spec
+
+
 def _environment_of(run: Run) -> Environment:
     backend = backend_of(run.target)
     if run.again == Again.EXACTLY and run.environment_spec is not None:
         return environment_request_locked(run.environment_spec, run.lock, run.target, backend)
     spec, read = effective(run.spec, run.definition, snapshot_reader(run.snapshot))
     trees = snapshot_trees(run.snapshot)
+    spec = spec_for_environment(spec, run.target)
     if run.again == Again.UPDATED:
         return environment_update(environment_spec(spec, backend, read, trees), run.target)
     return environment_request(spec, run.target, backend, read, trees)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet
 
 from compute.models import Slot
 from runs.models import Run, Task
@@ -29,15 +32,30 @@ def tasks_of(run: Run) -> list[TaskRow]:
     return [TaskRow(task=task, slots=_slot_words(task, slots), end=exit_words(task)) for task in tasks]
 
 
+def on_simulated_gpus(run: Run | OuterRef) -> QuerySet[Task]:
+    """The tasks of ``run`` that hold GPU slots without a GPU behind them, and so train on the CPU."""
+    return Task.objects.filter(attempt__run=run, slots__0__simulated=True).order_by()
+
+
 def _slot_words(task: Task, slots: dict[int, Slot]) -> str:
-    """``GPU 0 (NVIDIA A100)``, ``CPU slot 1``: what the task held, by the names that the machine gives them."""
+    """``GPU 0 (NVIDIA A100)``, ``simulated GPU 0``, ``CPU slot 1``: what the task held, by the names that the machine
+    gives them."""
     words = []
     for held in task.slots:
         slot = slots.get(held.get("id"))
         if slot is None:
-            words.append(f"GPU {held['gpu']}" if "gpu" in held else "a slot that is no longer there")
+            words.append(_gone_words(held))
+        elif held.get("simulated"):
+            words.append(f"simulated GPU {slot.index}")
         elif slot.kind == Slot.Kind.GPU:
             words.append(f"GPU {slot.index}" + (f" ({slot.model})" if slot.model else ""))
         else:
             words.append(f"CPU slot {slot.index}")
     return ", ".join(words)
+
+
+def _gone_words(held: dict[str, Any]) -> str:
+    """A slot that is no longer there, by what the task knew of it."""
+    if "gpu" in held:
+        return f"GPU {held['gpu']}"
+    return "a simulated GPU" if held.get("simulated") else "a slot that is no longer there"

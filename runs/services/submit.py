@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from compute.leases import inventory_of
+from compute.models import ComputeTarget
 from runs.distribution import distribution_of
+from runs.distribution.room import room_problems
 from runs.environments import advice_before, shadow_warnings, versions, wishes_of
 from runs.environments.definitions import effective
 from runs.errors import SpecProblems
@@ -40,6 +43,14 @@ PACKAGE_PROBLEMS = (
 )
 MOST_TAGS = 50
 TAG_LENGTH = 100
+
+#: With a problem in one of these, what the run asks for is not known yet.
+_COUNTED = frozenset(
+    {
+        *("compute_target", "use_gpu", "distributed_backend", "node_count"),
+        *("process_count_per_node", "worker_count", "parameter_server_count"),
+    }
+)
 NAME_LENGTH = 200
 NOTES_LENGTH = 20_000
 
@@ -70,9 +81,16 @@ def submission_problems(
         versions=versions(),
         allow_urls=settings.ENV.allow_url_packages,
     )
-    found = [*problems(spec, around), *_distribution_problems(spec), *_wish_problems(spec, snapshot), *([unknown] if unknown else [])]
+    found = [
+        *problems(spec, around),
+        *_distribution_problems(spec),
+        *_wish_problems(spec, snapshot),
+        *([unknown] if unknown else []),
+    ]
     if definition is not None:
         found += _definition_problems(definition, spec=spec, target=facts)
+    if target is not None and not any(problem.field in _COUNTED for problem in found):
+        found += _room_problems(spec, target)
     return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found]
 
 
@@ -103,6 +121,12 @@ def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None, definition: D
 def _distribution_problems(spec: RunSpec) -> list[Problem]:
     distribution = distribution_of(spec)
     return [] if distribution is None else distribution.problems(spec)
+
+
+def _room_problems(spec: RunSpec, target: ComputeTarget) -> list[Problem]:
+    """Whether ``target`` is large enough, however busy it is."""
+    distribution = distribution_of(spec)
+    return [] if distribution is None else room_problems(spec, distribution, inventory_of(target))
 
 
 def _wish_problems(spec: RunSpec, snapshot: Snapshot | None) -> Iterable[Problem]:

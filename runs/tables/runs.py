@@ -18,7 +18,8 @@ _MOST_TAGS = 4
 
 
 class RunTable(tables.Table):
-    """Twenty-five runs a page, the newest first. Rows need ``experiment``, ``target`` and ``owner`` selected."""
+    """Twenty-five runs a page, the newest first. Rows need ``experiment``, ``target`` and ``owner`` selected, and
+    ``trains_on_cpu``: whether their GPUs are simulated."""
 
     run = tables.Column(accessor="pk", verbose_name="Run", initial_sort_descending=True)
     state = tables.Column(verbose_name="State")
@@ -61,6 +62,11 @@ class RunTable(tables.Table):
             progress.words,
             progress.percent,
         )
+
+    def render_target(self, record: Run, value: str) -> str | SafeString:
+        if not record.trains_on_cpu:  # type: ignore[attr-defined]  # annotated by the view
+            return value
+        return format_html('{} <span class="tag">simulated GPU</span>', value)
 
     def render_started_at(self, record: Run) -> str | SafeString:
         return moment(record.started_at) if record.started_at else _NOTHING

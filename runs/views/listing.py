@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 
 from runs.forms.filters import RunFilter
 from runs.permissions import runs_visible_to
+from runs.selectors.tasks import on_simulated_gpus
 from runs.tables import RunTable
 from runs.views.requests import PageRequest
 
@@ -19,6 +21,7 @@ def run_list(request: PageRequest) -> HttpResponse:
     runs = (
         runs_visible_to(request.user)
         .select_related("experiment", "target", "owner")
+        .annotate(trains_on_cpu=Exists(on_simulated_gpus(OuterRef("pk"))))
         .defer(
             "spec_json",
             "lock",

@@ -20,7 +20,7 @@ from runs.selectors.failure import failure_of
 from runs.selectors.logs import log_streams, plain
 from runs.selectors.run import run_for, run_summary
 from runs.selectors.series import pictures, series_list
-from runs.selectors.tasks import tasks_of
+from runs.selectors.tasks import on_simulated_gpus, tasks_of
 from runs.states import RunState, SeriesKind
 from runs.stores.logs import log_tail
 
@@ -138,6 +138,7 @@ def events(request: HttpRequest, pk: int) -> HttpResponse:
 def _page(request: HttpRequest, run: Run, tab: str, context: dict[str, Any]) -> HttpResponse:
     frame = {"run": run, "summary": run_summary(run), "tab": tab, "tabs": TABS, "file_count": run.artifacts.count()}
     frame["grace_s"] = settings.ENV.stop_grace_s
+    frame["trains_on_cpu"] = on_simulated_gpus(run).exists()
     return render(request, f"runs/run/{tab.removeprefix('run-').replace('run', 'overview')}.html", {**frame, **context})
 
 

@@ -1,12 +1,13 @@
 """Placement is pure: tables for the words, hypothesis against brute force for the rest."""
 
+import dataclasses
 import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compute.placement import place
+from compute.placement import place, request_words
 from compute.plan import (
     Inventory,
     NoCapacity,
@@ -146,6 +147,26 @@ def test_the_reasons_name_who_is_in_the_way(request_, nodes, reasons):
     assert answer == NoCapacity(reasons=reasons)
 
 
+def test_simulated_gpus_are_called_so_where_they_are_busy():
+    answer = place(wish(1), inventory(node("n1", gpus="d", simulated=True)))
+    assert answer.reasons == ("n1: its 1 simulated GPU is busy with d #1.",)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (wish(1), "1 GPU"),
+        (wish(0, 0, servers=1), "2 CPU slots"),
+        (wish(1, 1, 1, 1, nodes=2), "2 GPUs on each of 2 nodes"),
+        (wish(1, 1, 1, nodes=2), "3 GPUs over 2 nodes"),
+        (wish(1, servers=1, nodes=2), "1 GPU over 2 nodes"),
+    ],
+)
+def test_a_request_is_put_in_words(request_, words):
+    assert request_words(request_) == words
+    assert request_words(request_, simulated=True) == words.replace("GPU", "simulated GPU")
+
+
 def test_a_mixed_run_is_told_which_of_its_slots_are_busy():
     answer = place(wish(0, 1), inventory(node("local", cpus="d", gpus=".")))
     assert answer.reasons == ("local: its 1 CPU slot is busy with d #1.",)
@@ -174,7 +195,28 @@ def test_a_closed_target_says_so():
     [
         (wish(0), [], "local has no nodes. Ask an administrator to refresh it."),
         (wish(1), [node("local", cpus="..")],
-         "This run asks for 1 GPU on one node; local has 2 CPU slots. Ask for less or choose another target."),
+         "This run asks for 1 GPU on one node; no node of local has any. Ask for less or choose another target."),
+        (wish(2, 2), [node("local", gpus="...")],
+         "This run asks for 4 GPUs on one node; no node of local has more than 3. "
+         "Ask for less or choose another target."),
+        (wish(*[1] * 8, nodes=2), [node("a", gpus=".."), node("b", gpus="..")],
+         "This run asks for 4 GPUs a node; no node of local has more than 2. Ask for less or choose another target."),
+        (wish(*[1] * 8, nodes=2), [node(name, gpus="..", simulated=True) for name in "ab"],
+         "This run asks for 4 GPUs a node; no node of local has more than 2 simulated ones. "
+         "Ask for less or choose another target."),
+        (wish(0, 0, 0), [node("local", cpus="..")],
+         "This run asks for 3 CPU slots on one node; no node of local has more than 2. "
+         "Ask for less or choose another target."),
+        (wish(1, 1, 1, 1, nodes=2), [node("a", gpus=".."), node("b", gpus="."), node("c")],
+         "This run asks for 2 GPUs on each of 2 nodes; 1 of the 3 nodes of local has that many. "
+         "Ask for less or choose another target."),
+        (wish(0, 1), [node("a", cpus="."), node("b", gpus=".")],
+         "This run asks for 1 GPU with 1 CPU slot on one node; a has 1 CPU slot; b has 1 GPU. "
+         "Ask for less or choose another target."),
+        (wish(1, 0, nodes=2), [node(str(number), cpus=".", gpus=".") if number == 3 else node(str(number))
+                              for number in range(6)],
+         "This run asks for 1 GPU and 1 CPU slot, each on a node of its own; 0 has no slots; 1 has no slots; "
+         "2 has no slots; 3 has 1 GPU with 1 CPU slot; and 2 nodes more. Ask for less or choose another target."),
         (wish(0, 0, nodes=2), [node("local", cpus="..")],
          "local has 1 node; this run asks for 2. Lower the node count or choose another target."),
     ],
@@ -229,6 +271,29 @@ def test_a_place_is_found_whenever_there_is_one_and_never_means_never(request_, 
         assert answer.never != _fits_somehow(request_, nodes_, free_only=False)
         assert answer.reasons
         assert all(reason.endswith(".") and "busy with ." not in reason for reason in answer.reasons)
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.booleans(), nodes)
+def test_ranks_fill_every_node_with_as_many_processes_as_asked(node_count, processes, use_gpu, is_launched, nodes_):
+    ranks = tuple(TaskRequest(role="rank", index=index, gpus=int(use_gpu)) for index in range(node_count * processes))
+    launcher = (TaskRequest(role="launcher", index=0, slots=0),) if is_launched else ()
+    named = [dataclasses.replace(found, name=f"n{index}") for index, found in enumerate(nodes_)]
+    answer = place(ResourceRequest(tasks=(*launcher, *ranks), node_count=node_count), inventory(*named))
+    if isinstance(answer, NoCapacity):
+        return
+    held = [[task for task in tasks if task != "launcher-0"] for tasks in by_node(answer).values()]
+    assert [len(tasks) for tasks in held] == [processes] * node_count
+    assert list(itertools.chain(*held)) == [rank.key for rank in ranks]  # a node's ranks follow each other
+
+
+@given(requests, nodes)
+def test_no_gpu_is_seen_by_two_tasks_and_none_by_a_server(request_, nodes_):
+    answer = place(request_, inventory(*nodes_))
+    if isinstance(answer, NoCapacity):
+        return
+    seen = [(found.node_id, index) for found in answer.assignments for index in found.gpu_indexes]
+    assert len(seen) == len(set(seen)) == sum(task.gpus for task in request_.tasks)
+    assert all(not found.slot_ids for found in answer.assignments if found.task.startswith("ps-"))
 
 
 def _fits_somehow(request_: ResourceRequest, nodes_: list[NodeFact], *, free_only: bool) -> bool:

@@ -26,7 +26,16 @@ def test_free_slots_and_the_verdict_follow_the_leases(person):
 def test_a_gpu_that_is_not_there_can_never_be_had(person):
     answer = place(person, use_gpu="on")
     assert 'data-gpus="0"' in answer
-    assert "can never start here" in answer
+    assert "This run asks for 1 GPU on one node; no node of local has any." in answer
+
+
+def test_simulated_gpus_are_called_so_and_what_they_mean_is_said(person):
+    make_target(name="laptop", cpu_slots=1, gpus=2, simulated=True)
+    answer = place(person, compute_target="laptop", use_gpu="on")
+    assert "1 of 1 CPU slot free, 2 of 2 simulated GPUs free" in answer
+    assert "Asks for 1 simulated GPU of laptop: can start at once." in answer
+    assert "TensorFlow trains on the CPU" in answer
+    assert "TensorFlow trains on the CPU" not in place(person, compute_target="laptop")
 
 
 def test_gpus_are_counted(person):
