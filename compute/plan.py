@@ -200,7 +200,7 @@ class Liveness(str, enum.Enum):
 
     ABSENT = "absent"  # never started, or nothing is left of it
     ALIVE = "alive"  # its harness lives, and so does the script or something it left
-    UNWATCHED = "unwatched"  # the script lives, its harness does not: launch the same key again to resume watching
+    UNWATCHED = "unwatched"  # its harness has died, its script lives or has yet to start: launch the same key again
     EXITED = "exited"  # script and leftovers are over, with an exit on record; its harness may still be sending
     DIED = "died"  # over, and nobody wrote down how
 
