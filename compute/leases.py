@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Prefetch
 
 from compute.errors import LeaseLost
-from compute.models import ComputeTarget, Lease, Node, NodeState, Slot
+from compute.models import ComputeTarget, Lease, Node, NodeState, Presence, Slot
 from compute.plan import Inventory, NodeFact, Placement, SlotFact, SlotKind
 
 
@@ -32,7 +32,8 @@ def inventory_of(target: ComputeTarget) -> Inventory:
 
 
 def leases_take(placement: Placement, *, holder: str, label: str) -> int:
-    """Takes every slot of ``placement`` for ``holder`` in one transaction, and returns how many there are.
+    """Takes every slot of ``placement`` for ``holder`` in one transaction, and returns how many there are. Its nodes
+    stay from now on, those on which it has no slot too.
 
     Idempotent: slots that ``holder`` has already stay its own. Raises LeaseLost when another holder was first; then
     nothing is taken. ``label`` is what others read while they wait (``digits #3``).
@@ -51,6 +52,7 @@ def leases_take(placement: Placement, *, holder: str, label: str) -> int:
             Lease.objects.bulk_create(
                 Lease(slot_id=slot_id, holder=holder, label=label[:200]) for slot_id in wanted if slot_id not in holders
             )
+            _presences_note(placement, holder)
     except IntegrityError as error:
         raise LeaseLost("A slot was taken, or is gone, in the meantime. Place again.") from error
     return len(wanted)
@@ -62,15 +64,25 @@ def leases_free(holder: str) -> int:
     Slots and nodes that waited for it to leave are gone then.
     """
     freed = Lease.objects.filter(holder=holder).delete()[0]
-    if freed:
+    if Presence.objects.filter(holder=holder).delete()[0]:
         leaving_remove()
     return freed
 
 
 def leaving_remove() -> None:
-    """Removes what is leaving and held by nobody: slots, and nodes of which no slot is held any more. Idempotent."""
+    """Removes what is leaving and needed by nobody: slots, and nodes on which nobody is any more. Idempotent."""
     Slot.objects.filter(is_leaving=True, lease__isnull=True).delete()
-    Node.objects.filter(state=NodeState.LEAVING, slots__isnull=True).delete()
+    Node.objects.filter(state=NodeState.LEAVING, slots__isnull=True, presences__isnull=True).delete()
+
+
+def _presences_note(placement: Placement, holder: str) -> None:
+    """Raises LeaseLost when a node is gone, or leaving, and ``holder`` is not on it yet."""
+    wanted = {assignment.node_id for assignment in placement.assignments}
+    wanted -= set(Presence.objects.filter(holder=holder, node_id__in=wanted).values_list("node_id", flat=True))
+    staying = Node.objects.filter(pk__in=wanted).exclude(state=NodeState.LEAVING)
+    if staying.count() < len(wanted):
+        raise LeaseLost("A node is no longer part of its target. Place again.")
+    Presence.objects.bulk_create(Presence(node=node, holder=holder) for node in staying)
 
 
 def _slot_fact(slot: Slot) -> SlotFact:

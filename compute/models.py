@@ -39,7 +39,7 @@ class ComputeTarget(models.Model):
 
 class Node(models.Model):
     """One machine of a target, or a share of one. ``facts`` is what the last probe found. A LEAVING node is no longer
-    part of its target: it takes nothing new, and goes when nobody holds a slot of it."""
+    part of its target: it takes nothing new, and goes when nobody is on it any more."""
 
     target = models.ForeignKey(ComputeTarget, on_delete=models.CASCADE, related_name="nodes")
     name = models.CharField(max_length=80)
@@ -105,3 +105,16 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.slot} held by {self.holder}"
+
+
+class Presence(models.Model):
+    """A holder's tasks are on a node, with slots of it or without: the node stays until they are gone."""
+
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="presences")
+    holder = models.CharField(max_length=80, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["node", "holder"], name="presence_once_a_node")]
+
+    def __str__(self) -> str:
+        return f"{self.holder} on {self.node}"

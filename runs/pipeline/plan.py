@@ -89,12 +89,11 @@ def _cluster(task: Task, roles: tuple[Role, ...]) -> ClusterPlan:
     """What ``task`` needs to meet the others. Raises UserError when its node is gone."""
     if task.node is None:
         raise UserError(f"The node {task.node_name} was removed before {task} could start on it. Submit the run again.")
-    first, last = task.node.facts["ports"]
     return ClusterPlan(
         members=tuple(role.key for role in roles if role.listens),
         member=task.member,
         address=task.node.address,
-        ports=(first, last),
+        ports=task.node.ports,
         listens=True,
         tf_config=True,
     )

@@ -17,6 +17,7 @@ from runs.environments.request import environment_spec, revision_taken, spec_dig
 from runs.errors import EnvironmentFailed
 from runs.models import Environment, Snapshot
 from runs.permissions import targets_for
+from runs.pipeline.prepare import spec_for_environment
 from runs.selectors.environments import environment_title
 from runs.services.submit import package_problems
 from runs.snapshots import snapshot_reader, snapshot_trees
@@ -59,7 +60,7 @@ def package_check(
     backend = backend_of(target)
     try:
         trees = None if snapshot is None else snapshot_trees(snapshot)
-        canonical = environment_spec(spec, backend, read, trees)
+        canonical = environment_spec(spec_for_environment(spec, target), backend, read, trees)
     except EnvironmentFailed as error:
         return PackageCheck(state="impossible", sentence=str(error))
     except (TargetUnreachable, OSError) as error:

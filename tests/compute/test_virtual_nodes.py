@@ -115,6 +115,30 @@ def test_a_node_that_a_run_holds_takes_nothing_new_and_goes_with_the_run(target)
     assert Node.history.filter(name="local-2", history_type="-").exists()
 
 
+def test_a_node_with_a_server_alone_stays_until_the_run_has_ended(target):
+    configure(target, virtual_nodes=2)
+    tasks = (TaskRequest(role="worker", index=0), TaskRequest(role="ps", index=0, slots=0))
+    placement = take(target, ResourceRequest(tasks=tasks, node_count=2), holder="ps run")
+    server_on = next(found.node_id for found in placement.assignments if found.task == "ps-0")
+    configure(target, virtual_nodes=1)
+    configure(target, virtual_nodes=1)
+    assert Node.objects.filter(pk=server_on).exists()
+    assert len(names(target)) == 2
+    leases_free("ps run")
+    assert names(target) == ["local"]
+
+
+def test_a_server_is_not_placed_on_a_node_that_is_leaving_meanwhile(target):
+    configure(target, virtual_nodes=2)
+    tasks = (TaskRequest(role="worker", index=0), TaskRequest(role="ps", index=0, slots=0))
+    placement = place(ResourceRequest(tasks=tasks, node_count=2), inventory_of(target))
+    server_on = next(found.node_id for found in placement.assignments if found.task == "ps-0")
+    Node.objects.filter(pk=server_on).update(state=NodeState.LEAVING)
+    with pytest.raises(LeaseLost, match="no longer part of its target"):
+        leases_take(placement, holder="ps run", label="ps run #1")
+    assert not Lease.objects.exists()
+
+
 def test_a_slot_that_moved_to_another_node_is_not_given_out_again_when_it_is_free(target):
     take(target, wish(tasks=4), holder="wide")
     configure(target, virtual_nodes=2)

@@ -5,8 +5,10 @@ from django.test import Client
 from django.urls import reverse
 
 from compute.models import Slot
+from runs.errors import EnvironmentFailed
 from runs.models import Run, Task
 from runs.pipeline import advance
+from runs.services import package_check
 from runs.spec import RunSpec
 from tests.factories import make_run, make_target, make_user
 from tests.runs.pipeline.steps import fresh, task_of
@@ -53,6 +55,19 @@ def test_its_environment_is_the_cpu_build_and_its_spec_stays_as_submitted(launch
     run = start(simulated=True)
     assert [spec.use_gpu for spec in asked] == [False]
     assert run.spec.use_gpu
+
+
+def test_the_form_checks_the_packages_of_the_cpu_build(monkeypatch, admin):
+    specs: list[RunSpec] = []
+
+    def described(spec, *others):
+        specs.append(spec)
+        raise EnvironmentFailed("that will do")
+
+    monkeypatch.setattr("runs.services.checking.environment_spec", described)
+    target = make_target(gpus=1, simulated=True)
+    package_check(RunSpec(compute_target=target.name, use_gpu=True), user=admin, snapshot=None)
+    assert [spec.use_gpu for spec in specs] == [False]
 
 
 def test_a_real_gpu_is_seen_and_looked_for_before_the_script(launched, asked):
