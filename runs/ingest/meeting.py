@@ -22,9 +22,10 @@ Cluster = list[dict[str, Any]]
 
 def cluster_of(attempt_id: int) -> Cluster | None:
     """The cluster of an attempt; None until it is complete."""
-    members = Task.objects.filter(attempt_id=attempt_id, meets=True).order_by("pk").values("role", "index", "meeting")
-    found = [{"member": f"{one['role']}-{one['index']}", **(one["meeting"] or {})} for one in members]
-    return found if all("port" in one for one in found) else None
+    members = Task.objects.filter(attempt_id=attempt_id, meets=True)
+    if members.filter(meeting__isnull=True).exists():
+        return None
+    return [{"member": one.member, **(one.meeting or {})} for one in members.order_by("pk")]
 
 
 def meeting_take(facts: TaskFacts, meet: Meet) -> tuple[Cluster | None, bool]:

@@ -221,6 +221,7 @@ def test_a_task_that_waits_can_be_stopped_and_its_script_never_starts(make_hall,
     if way != "dismissal":
         assert server.is_complete()
         assert b"Asked to stop before all had met: the script is not started." in server.streams["harness"]
+        assert server.notices == {}
 
 
 def test_a_task_can_be_stopped_while_no_server_answers(make_hall):
@@ -364,7 +365,10 @@ def test_after_a_restart_with_the_port_taken_that_the_others_were_told_the_exit_
 
     assert (record["code"], record["port_taken"]) == (127, True)
     assert not script_ran(hall, "worker-0")
-    assert f"The others were told port {first}, and that is not free any more" in hall.tasks["worker-0"].words()
+    assert (
+        f"The port of worker-0, {first}, is told to all and not free any more (Address already in use)"
+        in hall.tasks["worker-0"].words()
+    )
     assert hall.servers["worker-0"].exits[-1]["port_taken"] is True
 
 
@@ -390,7 +394,8 @@ def test_a_range_without_a_free_port_ends_the_task_with_a_sentence(make_hall):
     assert (record["code"], record["signal"]) == (127, None)
     assert not script_ran(hall, "worker-0")
     words = bytes(hall.servers["worker-0"].streams["harness"]).decode()
-    assert f"None of the ports {first} to {last} is free for this task (Address already in use)" in words
+    assert f"None of the ports {first} to {last} is free for worker-0 (Address already in use)" in words
+    assert hall.servers["worker-0"].notices["harness"].startswith("None of the ports")
     assert meets(hall, "worker-0") == []
 
 
@@ -454,8 +459,9 @@ def test_a_stranger_on_the_port_is_on_record_when_the_script_could_not_listen(ma
 
     assert hall.servers["worker-0"].exits[-1]["port_taken"] is True
     assert hall.servers["worker-0"].exits[-1]["code"] == 1
-    words = f"Another program listens on port {hall.port('worker-0')}, which was kept for this task."
+    words = f"Another program listens on port {hall.port('worker-0')}, which was kept for worker-0."
     assert words in task.words()
+    assert hall.servers["worker-0"].notices == {"harness": words}
 
 
 CHILD = """

@@ -56,6 +56,7 @@ def _guard(task):
         try:
             environ = place.meet()
         except NotStarted as instead:
+            words.say(str(instead))
             json_write_reserved(task.path("exit.json"), dict(instead.record, ended_at=time.time()))
             return
     kills_before = oom_kills()
@@ -73,8 +74,8 @@ def _guard(task):
         "started_at": started_at,
         "ended_at": time.time(),
     }
-    if place is not None and place.was_taken(code, record["ended_at"] - started_at):
-        record["port_taken"] = True
+    if place is not None:
+        record.update(place.trouble(code, record["ended_at"] - started_at))
     json_write_reserved(task.path("exit.json"), record)
     _leftovers_end(words)
 

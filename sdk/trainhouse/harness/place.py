@@ -22,11 +22,18 @@ _CANNOT_START = 127
 
 
 class NotStarted(Exception):
-    """The script is not to be started. ``record`` is the exit that stands for it."""
+    """The script is not to be started, for the reason in the message. ``record`` is the exit that stands for it."""
 
-    def __init__(self, **record):
-        super().__init__()
+    def __init__(self, sentence, **record):
+        super().__init__(sentence)
         self.record = record
+
+
+class CannotStart(NotStarted):
+    """The script is not to be started, and that is a failure; the exit says why."""
+
+    def __init__(self, why, **record):
+        super().__init__(why, code=_CANNOT_START, signal=None, why=why, **record)
 
 
 class Place:
@@ -53,16 +60,18 @@ class Place:
             self._words.say("TF_CONFIG is among the run's own variables; that of this cluster takes its place.")
         return {**self._task.environ, b"TF_CONFIG": tf_config(met, self._cluster.member).encode("ascii")}
 
-    def was_taken(self, code, lasted_s):
-        """Whether the script, which ended with ``code`` (None: by a signal), could not listen because of a stranger."""
-        if self._reserved is None or code == 0 or lasted_s > _COULD_NOT_LISTEN_S or self._is_stopped():
-            return False
+    def trouble(self, code, lasted_s):
+        """What the exit says of the port: nothing, unless a stranger listens there when the script has ended with
+        ``code`` (None: by a signal)."""
+        if self._reserved is None or code == 0 or lasted_s > _COULD_NOT_LISTEN_S:
+            return {}
         for wait_s in (0.0, _LOOK_TWICE_AFTER_S):  # what the script left may just be ending
             time.sleep(wait_s)
             if not stranger_listens(self._port, os.getpid()):
-                return False
-        self._words.say("Another program listens on port {}, which was kept for this task.".format(self._port))
-        return True
+                return {}
+        why = "Another program listens on port {}, which was kept for {}.".format(self._port, self._cluster.member)
+        self._words.say(why)
+        return {"port_taken": True, "why": why}
 
     @property
     def _port(self):
@@ -76,9 +85,12 @@ class Place:
         where = " This one is at {}.".format(address_text(self._cluster.address, self._port)) if self._reserved else ""
         self._words.say("Waiting until all {} tasks have met.{}".format(len(self._cluster.members), where))
         while True:
-            if self._is_stopped():
-                self._words.say("Asked to stop before all had met: the script is not started.")
-                raise NotStarted(code=None, signal=int(signal.SIGTERM))
+            if os.path.exists(self._task.path("stop")):
+                raise NotStarted(
+                    "Asked to stop before all had met: the script is not started.",
+                    code=None,
+                    signal=int(signal.SIGTERM),
+                )
             met = json_read(self._task.path("cluster.json"))
             if met is not None:
                 return met
@@ -90,11 +102,13 @@ class Place:
         try:
             self._reserved = port_reserve(self._cluster.ports, before.get("port"))
         except OSError as error:
-            self._words.say(
-                "None of the ports {} to {} is free for this task ({}), so the script is not started. End what holds "
-                "them, or have an administrator widen the range.".format(*self._cluster.ports, error.strerror)
+            why = (
+                "None of the ports {} to {} is free for {} ({}), so its script is not started. End what holds them, or "
+                "have an administrator widen the range.".format(
+                    *self._cluster.ports, self._cluster.member, error.strerror
+                )
             )
-            raise NotStarted(code=_CANNOT_START, signal=None) from error
+            raise CannotStart(why) from error
 
     def _reserve_again(self, port):
         """What the others were told counts: by a guard before this one, or of a meeting that came late."""
@@ -103,15 +117,10 @@ class Place:
         try:
             self._reserved = port_reserve((port, port))
         except OSError as error:
-            self._words.say(
-                "The others were told port {}, and that is not free any more ({}); the script is not started.".format(
-                    port, error.strerror
-                )
+            why = "The port of {}, {}, is told to all and not free any more ({}); its script is not started.".format(
+                self._cluster.member, port, error.strerror
             )
-            raise NotStarted(code=_CANNOT_START, signal=None, port_taken=True) from error
-
-    def _is_stopped(self):
-        return os.path.exists(self._task.path("stop"))
+            raise CannotStart(why, port_taken=True) from error
 
 
 def _sentence(met):

@@ -186,6 +186,8 @@ class Shipper(threading.Thread):
             header["meet"] = question
         if exit_record is not None:
             header["exit"] = exit_record
+            if exit_record.get("why"):
+                header.setdefault("notice", {})["harness"] = exit_record["why"]
         return b"".join([json.dumps(header).encode("ascii"), b"\n", *parts]), sent, exit_record, outputs
 
     def _accept(self, accepted, sent):
