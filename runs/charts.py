@@ -39,10 +39,12 @@ _KEY_ORDER = ("val_accuracy", "accuracy", "val_loss", "loss")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """One curve: a series, what the legend calls it, and the class that gives it its colour."""
+    """One curve: a series, what the legend calls it, and the class that gives it its colour. ``base`` is its name
+    without the task's: curves of one base can be averaged."""
 
     series: Series
     label: str
+    base: str
     is_validation: bool
     colour: str
 
@@ -111,10 +113,12 @@ def system_sections(series: Iterable[Series], *, wanted: str = "") -> list[Secti
 
 
 def key_series(series: Iterable[Series], *, most: int) -> list[Series]:
-    """The metrics that matter most, ``most`` of them: accuracies and losses first, batch metrics never."""
+    """The metrics that matter most, ``most`` of them: accuracies and losses first, batch metrics never. Of several
+    tasks' the first one's."""
     listed = [one for one in series if not _is_batch(one) and one.count]
     listed.sort(key=lambda one: (*_rank(one.name), one.task_id))
-    return listed[:most]
+    first_of = {one.name: one for one in reversed(listed)}
+    return [one for one in listed if first_of[one.name] is one][:most]
 
 
 def tile(series: Series, values: Sequence[float]) -> Tile:
@@ -187,9 +191,11 @@ def _metric_chart(base: str, curves: list[Series]) -> Chart:
     traces = []
     for place, one in enumerate(curves):
         is_validation = one.name.removeprefix(BATCH_PREFIX).startswith(VALIDATION_PREFIX)
-        label = ("validation" if is_validation else "training") if paired else one.name.removeprefix(BATCH_PREFIX)
-        label = f"{label}, {one.task}" if several else label
-        traces.append(Trace(series=one, label=label, is_validation=is_validation, colour=_colour(place)))
+        base_label = ("validation" if is_validation else "training") if paired else one.name.removeprefix(BATCH_PREFIX)
+        label = f"{base_label}, {one.task}" if several else base_label
+        traces.append(
+            Trace(series=one, label=label, base=base_label, is_validation=is_validation, colour=_colour(place))
+        )
     title = base if paired else curves[0].name.removeprefix(BATCH_PREFIX)
     kind = "batch" if _is_batch(curves[0]) else "metric"
     return Chart(key=f"{kind}:{base}", title=title, unit="", traces=tuple(traces))
@@ -212,7 +218,7 @@ def _system_chart(what: str, curves: list[Series]) -> Chart:
     traces = []
     for place, one in enumerate(sorted(curves, key=lambda s: (s.task_id, len(s.name), s.name))):
         gpu = _GPU.fullmatch(one.name)
-        label = f"GPU {gpu['index']}" if gpu else title
-        label = f"{label}, {one.task}" if several else label
-        traces.append(Trace(series=one, label=label, is_validation=False, colour=_colour(place)))
+        base = f"GPU {gpu['index']}" if gpu else title
+        label = f"{base}, {one.task}" if several else base
+        traces.append(Trace(series=one, label=label, base=base, is_validation=False, colour=_colour(place)))
     return Chart(key=f"system:{what}", title=title, unit=unit, traces=tuple(traces))

@@ -13,6 +13,8 @@ from django.db.models import Count, Max, Q, Sum
 from runs.models import Artifact, Run, Series, Stream, Task
 from runs.states import ArtifactPlace, StreamKind
 
+HEARD_EVERY_S = 15
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
@@ -77,6 +79,8 @@ def _shown(run: Run, tasks: list[Task], logs: list[Stream]) -> dict[str, Any]:
                 "state": task.state,
                 "exit_code": task.exit_code,
                 "exit_signal": task.exit_signal,
+                "meeting": task.meeting,
+                "heard": _heard(task) if len(tasks) > 1 else None,
             }
             for task in tasks
         ],
@@ -86,6 +90,11 @@ def _shown(run: Run, tasks: list[Task], logs: list[Stream]) -> dict[str, Any]:
         ],
         "series": dict(counts),
     }
+
+
+def _heard(task: Task) -> int | None:
+    """When the task was last heard of, as coarse as a page that shows many tasks need be brought up to date."""
+    return None if task.heartbeat_at is None else int(task.heartbeat_at.timestamp() // HEARD_EVERY_S)
 
 
 def _files_version(run_id: int) -> str:

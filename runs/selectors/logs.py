@@ -20,13 +20,14 @@ _LABELS = {"output": "Output", "harness": "Harness notes", "build": "Environment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogStream:
-    """One log as the viewer's selector names it."""
+    """One log as the viewer's selector names it, under the heading ``group`` where that is not empty."""
 
     id: int
     name: str
     label: str
     size_bytes: int
     is_closed: bool
+    group: str
 
 
 def log_streams(run: Run) -> list[LogStream]:
@@ -43,6 +44,7 @@ def log_streams(run: Run) -> list[LogStream]:
             id=stream.pk,
             name=stream.name,
             label=_label(stream, several=len(tasks) > 1),
+            group=_group(stream) if len(tasks) > 1 else "",
             size_bytes=log_size(stream.pk),
             is_closed=stream.is_closed,
         )
@@ -70,6 +72,15 @@ def plain(line: str) -> str:
 
 def _build_streams(run: Run) -> QuerySet[Stream]:
     return Stream.objects.filter(environment__runs=run, kind=StreamKind.LOG).order_by("pk")
+
+
+def _group(stream: Stream) -> str:
+    """Under which heading a log stands where there are those of several tasks."""
+    if stream.task is None:
+        return "Environment"
+    number = stream.task.attempt.number
+    again = f", attempt {number}" if number > 1 else ""
+    return f"{stream.task} on {stream.task.node_name}{again}" if stream.task.node_name else f"{stream.task}{again}"
 
 
 def _label(stream: Stream, *, several: bool) -> str:

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet
 
 from compute.models import Slot
-from runs.models import Run, Task
+from runs.models import Run, Stream, Task
 from runs.selectors.exits import exit_words
+from runs.states import TASK_ENDED, RunState, TaskState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRow:
-    """One task, its slots and its end in words."""
+    """One task, its slots and its end in words. ``state`` and ``label`` are how it stands, ``address`` is where the
+    others reach it, ``log`` the id of its output; None before its first line. ``is_first``: of several that failed by
+    themselves, the first."""
 
     task: Task
     slots: str
     end: str
+    state: str
+    label: str
+    address: str
+    log: int | None
+    is_first: bool
 
 
 def tasks_of(run: Run) -> list[TaskRow]:
@@ -29,12 +38,61 @@ def tasks_of(run: Run) -> list[TaskRow]:
     tasks = list(attempt.tasks.select_related("node").order_by("pk"))
     ids = [slot["id"] for task in tasks for slot in task.slots if "id" in slot]
     slots = Slot.objects.in_bulk(ids)
-    return [TaskRow(task=task, slots=_slot_words(task, slots), end=exit_words(task)) for task in tasks]
+    logs = dict(Stream.objects.filter(task__in=tasks, name="output").values_list("task_id", "pk"))
+    stopping = run.events.filter(kind=RunState.STOPPING).values_list("at", flat=True).last()
+    first = min((task for task in tasks if _is_failure(task, stopping)), key=_ended_first, default=None)
+    rows = []
+    for task in tasks:
+        state, label = _standing(task, stopping, is_first=task == first)
+        rows.append(
+            TaskRow(
+                task=task,
+                slots=_slot_words(task, slots),
+                end=exit_words(task),
+                state=state,
+                label=label,
+                address=_address_words(task),
+                log=logs.get(task.pk),
+                is_first=task == first,
+            )
+        )
+    return rows
 
 
 def on_simulated_gpus(run: Run | OuterRef) -> QuerySet[Task]:
     """The tasks of ``run`` that hold GPU slots without a GPU behind them, and so train on the CPU."""
     return Task.objects.filter(attempt__run=run, slots__0__simulated=True).order_by()
+
+
+def _standing(task: Task, stopping: datetime | None, *, is_first: bool) -> tuple[str, str]:
+    """How ``task`` stands: the state that gives it its look, and the word for it."""
+    if task.state not in TASK_ENDED or (task.exit_code == 0 and task.ends_run):
+        return task.state, task.get_state_display()
+    if not _is_failure(task, stopping):
+        return RunState.CANCELLED, "Ended with the run"
+    if task.state == TaskState.LOST:
+        return task.state, "Lost first" if is_first else "Lost"
+    return RunState.FAILED, "Failed first" if is_first else "Failed"
+
+
+def _is_failure(task: Task, stopping: datetime | None) -> bool:
+    """Whether ``task`` ended badly by itself. What ended after the run was being stopped was ended by the platform."""
+    if task.state not in TASK_ENDED or (task.exit_code == 0 and task.ends_run):
+        return False
+    return stopping is None or task.ended_at is None or task.ended_at <= stopping
+
+
+def _ended_first(task: Task) -> tuple[bool, datetime | None, int]:
+    return task.ended_at is None, task.ended_at, task.pk
+
+
+def _address_words(task: Task) -> str:
+    """``127.0.0.1:20011``; empty for a task that meets no others, or has not met them yet."""
+    meeting = task.meeting or {}
+    if meeting.get("port") is None:
+        return ""
+    address = meeting["address"]
+    return f"[{address}]:{meeting['port']}" if ":" in address else f"{address}:{meeting['port']}"
 
 
 def _slot_words(task: Task, slots: dict[int, Slot]) -> str:

@@ -50,6 +50,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
     series = list(series_list(run, SeriesKind.METRIC))
     key_series = charts.key_series(series, most=KEY_METRICS)
     values = pictures(key_series)
+    tasks = tasks_of(run)
     return _page(
         request,
         run,
@@ -68,7 +69,11 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
             "named_environment": named_environment_of(run, request.user),
             "advice": advice_of(run),
             "shadows": shadows(run),
-            "tasks": tasks_of(run),
+            "tasks": tasks,
+            "first_failed": next((row for row in tasks if row.is_first), None) if len(tasks) > 1 else None,
+            "ended_with": sum(row.state == RunState.CANCELLED for row in tasks),
+            "meets": any(row.task.meets for row in tasks),
+            "node_names": list(dict.fromkeys(row.task.node_name for row in tasks)),
             "snapshot_files": snapshot_files(run),
         },
     )
@@ -145,6 +150,10 @@ def _page(request: HttpRequest, run: Run, tab: str, context: dict[str, Any]) -> 
 def _charts(request: HttpRequest, pk: int, kind: SeriesKind) -> HttpResponse:
     run = run_for(request.user, pk)
     series = list(series_list(run, kind))
+    members = {one.task.member: str(one.task) for one in sorted(series, key=lambda one: one.task_id)}
+    member_shown = request.GET.get("task", "")
+    if member_shown in members:
+        series = [one for one in series if one.task.member == member_shown]
     make = charts.system_sections if kind == SeriesKind.SYSTEM else charts.metric_sections
     wanted = request.GET.get("filter", "").strip()
     sections = make(series, wanted=wanted)
@@ -156,6 +165,8 @@ def _charts(request: HttpRequest, pk: int, kind: SeriesKind) -> HttpResponse:
         "pictures": charts.paths(sections, pictures(series[:MOST_PICTURES])),
         "smooth": request.GET.get("smooth", ""),
         "usual_axis": usual_axis,
+        "members": members,
+        "member_shown": member_shown,
         "axis": request.GET.get("x", usual_axis),
         "is_log": request.GET.get("log") == "1",
     }

@@ -6,7 +6,12 @@ export class ChartBar {
     this.form = form;
     this.onChange = onChange;
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("input", () => this.#changed());
+    form.addEventListener("input", ({ target }) => {
+      this.#changed();
+      const { task } = form.elements;
+      const isOther = this.isPartial || !["", "mean"].includes(task?.value ?? "");
+      if (target === task && isOther) location.reload(); // the server sends the curves that the address asks for
+    });
     this.#words();
   }
 
@@ -17,7 +22,13 @@ export class ChartBar {
       smooth: Number(fields.namedItem("smooth")?.value ?? 0),
       axis: fields.namedItem("x").value,
       isLog: fields.namedItem("log").checked,
+      isMean: fields.namedItem("task")?.value === "mean",
     };
+  }
+
+  /** Whether the page has the curves of one task alone. */
+  get isPartial() {
+    return "partial" in this.form.dataset;
   }
 
   #changed() {

@@ -3,6 +3,7 @@
 import { across, Curve, markerSizes, smoothed, tableRows, timeUnit } from "./curve.js";
 import { number, plainText } from "./format.js";
 import { chartLayout, CONFIG } from "./look.js";
+import { meanCurve } from "./mean.js";
 
 const HEIGHT = 236;
 const TABLE_ROWS = 200;
@@ -20,7 +21,7 @@ export class ChartCard {
       curve.next = Number(element.dataset.counts.split(",")[place]);
       this.curves.set(id, curve);
       const label = element.querySelectorAll("[data-label]")[place];
-      this.labels.set(id, { text: label.dataset.label, second: "second" in label.dataset });
+      this.labels.set(id, { text: label.dataset.label, base: label.dataset.base, second: "second" in label.dataset, place });
     });
     this.isLoaded = false;
     this.isNear = false;
@@ -58,13 +59,14 @@ export class ChartCard {
     return Math.max(...[...this.curves.values()].map((curve) => curve.length));
   }
 
-  draw({ axis, isLog, smooth, origin, colours }) {
+  draw({ axis, isLog, isMean, smooth, origin, colours }) {
     if (!this.isLoaded || !window.Plotly) return;
     this.isDirty = false;
-    const drawn = this.#traces({ axis, smooth, origin, colours });
+    const curves = this.#shown(isMean, axis);
+    const drawn = this.#traces(curves, { axis, smooth, origin, colours });
     const layout = chartLayout({
       colours, axis, isLog, fromZero: !!this.element.dataset.unit, height: HEIGHT, xTitle: drawn.xTitle,
-      hasLegend: this.curves.size > 1, revision: `${axis}-${isLog}`,
+      hasLegend: curves.length > 1, revision: `${axis}-${isLog}-${isMean}`,
     });
     if (!this.isDrawn) this.plot.replaceChildren();
     this.isDrawn = true;
@@ -72,18 +74,29 @@ export class ChartCard {
     this.plot.setAttribute("role", "group");
     this.plot.setAttribute("aria-label", `Chart of ${this.title}; its data is in the table below`);
     this.plot.dataset.points = String([...this.curves.values()].reduce((sum, curve) => sum + curve.next, 0));
-    this.#showValues();
+    this.#showValues(curves);
     this.#showNote();
     this.#fillTable();
   }
 
-  #traces({ axis, smooth, origin, colours }) {
+  /** What is drawn, as [curve, label]: every curve, or one for all those of a name. */
+  #shown(isMean, axis) {
+    const all = [...this.curves].map(([id, curve]) => [curve, this.labels.get(id)]);
+    if (!isMean) return all;
+    const byBase = new Map();
+    for (const [curve, label] of all) byBase.set(label.base, [...(byBase.get(label.base) ?? []), [curve, label]]);
+    return [...byBase].map(([base, members]) => [
+      meanCurve(members.map(([curve]) => curve), axis === "step" ? "steps" : "times"),
+      { ...members[0][1], text: members.length > 1 ? `${base}, mean of ${members.length}` : members[0][1].text },
+    ]);
+  }
+
+  #traces(curves, { axis, smooth, origin, colours }) {
     const [divisor, word] = axis === "relative" ? timeUnit(this.#lastTime() - origin) : [1, ""];
     const traces = [];
     const smoothing = [];
     let place = 0;
-    for (const [id, curve] of this.curves) {
-      const { text, second } = this.labels.get(id);
+    for (const [curve, { text, second }] of curves) {
       const colour = colours.curves[place % colours.curves.length];
       place += 1;
       const x = across(curve, axis, origin).map((value) => value / divisor);
@@ -108,10 +121,15 @@ export class ChartCard {
     return Math.max(...[...this.curves.values()].map((curve) => curve.times.at(-1) ?? 0));
   }
 
-  #showValues() {
+  #showValues(curves) {
     const places = this.element.querySelectorAll("[data-label]");
-    [...this.curves.values()].forEach((curve, place) => {
-      if (curve.length) places[place].textContent = number(curve.values.at(-1) ?? NaN);
+    const shown = new Map(curves.map(([curve, label]) => [label.place, [curve, label]]));
+    places.forEach((element, place) => {
+      element.hidden = !shown.has(place);
+      if (element.hidden) return;
+      const [curve, { text }] = shown.get(place);
+      element.title = text;
+      if (curve.length) element.textContent = number(curve.values.at(-1) ?? NaN);
     });
   }
 

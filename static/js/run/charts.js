@@ -166,7 +166,9 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) drawSoon(0);
 });
 if (!isFinal()) {
-  live.addEventListener("unknown", refreshParts);
+  live.addEventListener("unknown", () => {
+    if (!bar.isPartial) refreshParts();
+  });
   live.watchSeries(kind, {
     cursors: () => Object.fromEntries([...cardOf].map(([id, card]) => [id, card.curves.get(id).next])),
     take(id, points, first) {

@@ -26,6 +26,7 @@ from runs.states import EndReason, RunState  # noqa: E402
 from runs.stores.logs import log_write  # noqa: E402
 from runs.stores.points import points_append  # noqa: E402
 from tests.factories import make_run, make_stream, make_task, make_user  # noqa: E402
+from tests.runs.run_page.cluster import end, make_cluster, stop  # noqa: E402
 from tests.runs.run_page.conftest import fill, make_started_run  # noqa: E402
 
 
@@ -56,6 +57,17 @@ def bare_run(state: str = RunState.RUNNING, reason: str = "", **fields: Any) -> 
     )
     task = make_task(run)
     return {"run": run.pk, "task": task.pk, "output": make_stream(task).pk}
+
+
+def cluster(failed: bool = False) -> dict[str, Any]:
+    """A run of two workers and a server on two nodes; ``failed``: one worker has failed and took the others along."""
+    run = make_cluster(User.objects.get(username="ada"))
+    if failed:
+        end(run, "worker-1", after_s=30, exit_code=3)
+        end(run, "worker-0", after_s=40, exit_signal=15)
+        end(run, "ps-0", after_s=41, exit_signal=15)
+        stop(run, after_s=31, reason=EndReason.SCRIPT_FAILED)
+    return {"run": run.pk, "tasks": list(Task.objects.filter(attempt__run=run).values_list("pk", flat=True))}
 
 
 def log(run: int, output: int, text: str) -> dict[str, Any]:
@@ -98,7 +110,8 @@ def complete(run: int) -> dict[str, Any]:
 
 
 DEEDS = {
-    deed.__name__: deed for deed in (sign_in, full_run, bare_run, log, long_log, points, artifact, progress, complete)
+    deed.__name__: deed
+    for deed in (sign_in, full_run, bare_run, cluster, log, long_log, points, artifact, progress, complete)
 }
 
 

@@ -355,3 +355,29 @@ def test_the_overview_of_every_kind_is_accessible(page: Page, theatre: Theatre, 
 def violations(page: Page) -> list[str]:
     found = Axe().run(page).response["violations"]
     return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+
+
+def test_the_curves_of_tasks_are_shown_all_one_alone_or_as_their_mean(page: Page, theatre: Theatre):
+    run = theatre.do("cluster")["run"]
+    page.goto(f"/runs/{run}/metrics/")
+    card = page.locator('[data-chart="metric:loss"]')
+    expect(card.locator(LINE)).to_have_count(3, timeout=SOON_MS)
+    page.get_by_label("Curves of which task").select_option("Mean of all")
+    expect(card.locator(LINE)).to_have_count(1, timeout=SOON_MS)
+    expect(card.locator("[data-label]:visible")).to_have_text(["0.36111"])
+    expect(page).to_have_url(re.compile(r"\?task=mean$"))
+    page.get_by_label("Curves of which task").select_option("worker 1")
+    expect(page).to_have_url(re.compile(r"\?task=worker-1$"))
+    expect(card.locator("[data-label]")).to_have_text(["0.33333"], timeout=SOON_MS)
+    expect(card.locator(LINE)).to_have_count(1, timeout=SOON_MS)
+    page.get_by_label("Curves of which task").select_option("All")
+    expect(card.locator(LINE)).to_have_count(3, timeout=SOON_MS)
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_page_of_several_tasks_is_accessible(themed_page: Page, theatre: Theatre, failed: bool):
+    run = theatre.do("cluster", failed=failed)["run"]
+    for tab in ("", "metrics/", "logs/"):
+        themed_page.goto(f"/runs/{run}/{tab}")
+        expect(themed_page.locator("h1")).to_be_visible()
+        assert violations(themed_page) == []

@@ -166,3 +166,27 @@ def test_a_coloured_line_becomes_classes_and_nothing_else(script):
         }""",
     )
     assert html == {"images": 0, "links": 0, "red": "<img src=x onerror=alert(1)>"}
+
+
+def mean_of(script, *curves: tuple[list[float], list[float | None]]) -> list[list[float | None]]:
+    made = [{"steps": steps, "values": values} for steps, values in curves]
+    code = """(m, made) => {
+        const mean = m.meanCurve(made.map((one) => ({ ...one, length: one.values.length })), "steps");
+        return [mean.steps, mean.values];
+    }"""
+    return script("mean.js", code, made)
+
+
+def test_the_mean_of_curves_at_the_same_steps_is_theirs_at_every_step(script):
+    assert mean_of(script, ([1, 2, 3], [1, 2, 3]), ([1, 2, 3], [3, 4, 5])) == [[1, 2, 3], [2, 3, 4]]
+
+
+def test_a_curve_counts_in_the_mean_between_its_points_and_not_beyond_them(script):
+    steps, values = mean_of(script, ([0, 4], [0, 4]), ([2], [10]), ([6], [1]))
+    assert (steps, values) == ([0, 2, 4, 6], [0, 6, 4, 1])
+
+
+def test_gaps_are_left_out_of_the_mean(script):
+    assert mean_of(script, ([1, 2, 3], [1, None, 3]), ([1, 2, 3], [3, 5, None]))[1] == [2, 5, 3]
+    assert mean_of(script, ([1], [None]))[1] == [None]
+    assert mean_of(script, ([], []), ([1], [7])) == [[1], [7]]
