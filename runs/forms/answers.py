@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from compute.masking import MASK
+from runs.forms.distribution import DistributionFields
 from runs.forms.rows import Row
 from runs.forms.submit import CLONE, UPLOAD
 from runs.models import Run
@@ -27,6 +28,7 @@ def first_answers(user: User) -> dict[str, Any]:
         "source": UPLOAD,
         "entry_script": RunSpec().entry_script,
         "keras_metrics": True,
+        **DistributionFields.distribution_answers(RunSpec()),
         "compute_target": targets[0].name if targets else "",
         "experiment": last.experiment.name if last else _FIRST_EXPERIMENT,
     }
@@ -57,6 +59,7 @@ def answers_of(run: Run) -> dict[str, Any]:
             for name, value in spec.environment_variables.items()
         ],
         "keras_metrics": spec.keras_metrics,
+        **DistributionFields.distribution_answers(spec),
         "max_hours": limit_s // 3600 or None,
         "max_minutes": f"{limit_s % 3600 / 60:g}" if limit_s % 3600 else None,
         "experiment": run.experiment.name,

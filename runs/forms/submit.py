@@ -13,6 +13,7 @@ from django.utils.datastructures import MultiValueDict
 from compute.masking import MASK, SECRET_NAME
 from compute.models import ComputeTarget
 from runs.environments import versions
+from runs.forms.distribution import FIELDS, DistributionFields
 from runs.forms.rows import Row, RowsField, as_typed
 from runs.models import Experiment, Run, Upload
 from runs.permissions import named_environments_visible_to, targets_for
@@ -34,7 +35,7 @@ _BLANK_ROWS = 2
 _MORE_ROWS = 3
 
 
-class SubmitForm(forms.Form):
+class SubmitForm(DistributionFields):
     """Everything that a person may say about a run that a target of today can do."""
 
     submission_key = forms.CharField(max_length=40, widget=forms.HiddenInput)
@@ -216,6 +217,7 @@ class SubmitForm(forms.Form):
     def __init__(self, *args: Any, user: User, clone: Run | None = None, **kwargs: Any) -> None:
         """``clone`` is the run whose answers stand in the form; its secrets do not."""
         super().__init__(*args, **kwargs)
+        self.order_fields([name for name in self.fields if name not in ("distributed_backend", *FIELDS)])
         self.user = user
         self.clone = clone
         self.targets: list[ComputeTarget] = targets_for(user)
@@ -250,6 +252,7 @@ class SubmitForm(forms.Form):
             max_run_duration_seconds=max(1, round(seconds)) if seconds else None,
             framework_version=data.get("framework_version", ""),
             keras_metrics=data.get("keras_metrics", False),
+            **self.distribution_of(data),
         )
 
     def shown_spec(self) -> RunSpec:

@@ -1,0 +1,109 @@
+"""Which task of a run would land on which node, and what TF_CONFIG would say: for the form, before anything is taken."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, replace
+
+from compute.leases import inventory_of
+from compute.models import ComputeTarget
+from compute.placement import place
+from compute.plan import Assignment, Inventory, NoCapacity, NodeFact
+from runs.distribution import Role, distribution_of
+from runs.spec import RunSpec
+
+#: More tasks than this are counted, not drawn.
+MOST_DRAWN = 64
+_PORT = "port"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """One task's place: its name, the slot it takes in words, and what it does there."""
+
+    name: str
+    slot: str
+    does: str
+    trains: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """By node name the seats on it. ``tf_config`` is what the first task that gets one will see, ports aside."""
+
+    nodes: dict[str, list[Seat]]
+    task_count: int
+    tf_config: str = ""
+
+
+def layout_of(spec: RunSpec, target: ComputeTarget) -> Layout | None:
+    """The layout on ``target`` if it were free; None for one process, for a spec with problems, and for one that does
+    not fit at all."""
+    distribution = distribution_of(spec)
+    if distribution is None or spec.distribution == "single" or _is_unreadable(spec) or distribution.problems(spec):
+        return None
+    inventory = _free(inventory_of(target))
+    if _task_bound(spec) > sum(len(node.slots) for node in inventory.nodes) + MOST_DRAWN:
+        return None  # it does not fit, and need not be counted out
+    placement = place(distribution.request(spec), inventory)
+    if isinstance(placement, NoCapacity):
+        return None
+    places = {assignment.task: assignment for assignment in placement.assignments}
+    roles = distribution.roles(spec)
+    nodes: dict[str, list[Seat]] = defaultdict(list)
+    for role in roles[:MOST_DRAWN]:
+        nodes[places[role.key].node].append(_seat(role, places[role.key], spec))
+    return Layout(nodes=dict(sorted(nodes.items())), task_count=len(roles), tf_config=_tf_config(roles, places))
+
+
+def _is_unreadable(spec: RunSpec) -> bool:
+    counts = (spec.node_count, spec.process_count_per_node, spec.worker_count, spec.parameter_server_count)
+    return any(count < 0 for count in counts) or 0 in counts[:3]
+
+
+def _task_bound(spec: RunSpec) -> int:
+    if spec.distribution == "mpi":
+        return spec.node_count * spec.process_count_per_node
+    return spec.worker_count
+
+
+def _free(inventory: Inventory) -> Inventory:
+    nodes = (
+        NodeFact(
+            id=node.id,
+            name=node.name,
+            address=node.address,
+            slots=tuple(replace(slot, busy_with=None) for slot in node.slots),
+        )
+        for node in inventory.nodes
+    )
+    return Inventory(target=inventory.target, nodes=tuple(nodes))
+
+
+def _seat(role: Role, place_of: Assignment, spec: RunSpec) -> Seat:
+    if not place_of.slot_ids:
+        slot = "no slot"
+    elif place_of.simulated:
+        slot = "simulated GPU"
+    elif place_of.gpu_indexes:
+        slot = f"GPU {place_of.gpu_indexes[0]}"
+    else:
+        slot = "CPU slot"
+    if role.launches:
+        does = "mpirun"
+    else:
+        does = spec.entry_script if role.runs_script else "TensorFlow's server"
+    return Seat(name=f"{role.name} {role.index}", slot=slot, does=does, trains=role.takes_slot)
+
+
+def _tf_config(roles: tuple[Role, ...], places: dict[str, Assignment]) -> str:
+    cluster: dict[str, list[str]] = defaultdict(list)
+    for role in roles[:MOST_DRAWN]:
+        if role.listens:
+            cluster[role.name].append(f"{places[role.key].address}:{_PORT}")
+    if not cluster:
+        return ""
+    first = next(role for role in roles if role.listens)
+    told = {"cluster": cluster, "task": {"type": first.name, "index": first.index}, "environment": "cloud"}
+    return json.dumps(told, indent=1)
