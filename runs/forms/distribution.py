@@ -51,7 +51,7 @@ class DistributionFields(forms.Form):
     coordinator = forms.BooleanField(
         label="Coordinator",
         required=False,
-        help_text="TensorFlow 2's ParameterServerStrategy: a chief runs the script, the others TensorFlow's own server. "
+        help_text="TensorFlow 2's ParameterServerStrategy: a chief runs the script, the others TensorFlow's server. "
         "Without it, workers and servers all run the script, which reads TF_CONFIG.",
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
     )

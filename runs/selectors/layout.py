@@ -1,4 +1,4 @@
-"""Which task of a run would land on which node, and what TF_CONFIG would say: for the form, before anything is taken."""
+"""Which task of a run would land on which node, and what TF_CONFIG would say: for the form."""
 
 from __future__ import annotations
 
@@ -90,10 +90,8 @@ def _seat(role: Role, place_of: Assignment, spec: RunSpec) -> Seat:
         slot = f"GPU {place_of.gpu_indexes[0]}"
     else:
         slot = "CPU slot"
-    if role.launches:
-        does = "mpirun"
-    else:
-        does = spec.entry_script if role.runs_script else "TensorFlow's server"
+    script = spec.entry_script if role.runs_script else "TensorFlow's server"
+    does = "mpirun" if role.launches else script
     return Seat(name=f"{role.name} {role.index}", slot=slot, does=does, trains=role.takes_slot)
 
 

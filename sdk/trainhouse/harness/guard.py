@@ -10,6 +10,7 @@ import time
 
 from trainhouse.harness.files import json_reserve, json_write, json_write_reserved
 from trainhouse.harness.kernel import adopt_orphans
+from trainhouse.harness.not_started import NotStarted
 from trainhouse.harness.oom import oom_kills
 from trainhouse.harness.processes import descendants, signal_each
 from trainhouse.harness.words import Words
@@ -47,18 +48,24 @@ def _guard(task):
     if not adopt_orphans():
         words.say("The kernel does not let the guard adopt orphans: children that outlive the script may stay behind.")
     json_reserve(task.path("exit.json"))
-    place, environ = None, task.environ
-    if task.cluster:
-        # Imported only here: other tasks start without what a meeting needs.
-        from trainhouse.harness.place import NotStarted, Place
+    place = None
+    try:
+        if task.cluster:
+            # Imported only here, as below: other tasks start without what a meeting needs.
+            from trainhouse.harness.place import Place
 
-        place = Place(task, words)
-        try:
+            place = Place(task, words)
             environ = place.meet()
-        except NotStarted as instead:
-            words.say(str(instead))
-            json_write_reserved(task.path("exit.json"), dict(instead.record, ended_at=time.time()))
-            return
+        elif task.is_rank:
+            from trainhouse.harness.turn import Turn
+
+            environ = Turn(task).awaited()
+        else:
+            environ = task.environ
+    except NotStarted as instead:
+        words.say(str(instead))
+        json_write_reserved(task.path("exit.json"), dict(instead.record, ended_at=time.time()))
+        return
     kills_before = oom_kills()
     started_at = time.time()
     # Written before the fork: a script is never started twice, even if the guard is killed right here.
@@ -91,7 +98,7 @@ def _script_fork(task, environ, words):
         try:
             _script_become(task, environ)
         except OSError as error:
-            command = os.fsdecode(task.argv[0]) if task.argv else ""
+            command = os.fsdecode(task.command[0]) if task.command else ""
             words.say("The command {!r} could not be started: {}.".format(command, error.strerror))
         except BaseException:
             words.say_failure("The script could not be started.")
@@ -113,7 +120,7 @@ def _script_become(task, environ):
                 os.set_inheritable(int(name), False)
             except OSError:
                 continue  # the descriptor of this very listing
-    os.execvpe(task.argv[0], task.command, environ)
+    os.execvpe(task.command[0], task.command, environ)
 
 
 def _stdio_redirect(path):

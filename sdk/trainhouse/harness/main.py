@@ -18,7 +18,13 @@ _FAILED = 70
 
 def main(arguments):
     """Runs the harness of the task folder in ``arguments`` and returns the exit code: 0 when the task is over and
-    shipped, or when another harness has it; 64 for a folder that cannot be understood; 70 when the harness failed."""
+    shipped, or when another harness has it; 64 for a folder that cannot be understood; 70 when the harness failed.
+
+    ``rank`` and the folder of a launcher: what ``mpirun`` starts, see ``rank``."""
+    if len(arguments) == 2 and arguments[0] == "rank":
+        from trainhouse.harness.rank import rank_main
+
+        return rank_main(arguments[1])
     if len(arguments) != 1:
         sys.stderr.write("Usage: python -I -S .../trainhouse/harness TASK_FOLDER\n")
         return _USAGE
@@ -52,7 +58,11 @@ def _script_ensure(task, harness_lock, words):
     """
     guard_lock = lock_take(task.path("guard.lock"))
     if guard_lock is None:
-        does = "waits for the others" if task.cluster and not os.path.exists(task.path("started")) else "runs"
+        does = (
+            "waits for the others"
+            if (task.cluster or task.is_rank) and not os.path.exists(task.path("started"))
+            else "runs"
+        )
         words.say("Watching again: the script {}, its former harness does not.".format(does))
         return
     if not (os.path.exists(task.path("exit.json")) or os.path.exists(task.path("started"))):

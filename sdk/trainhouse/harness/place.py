@@ -10,6 +10,7 @@ import signal
 import time
 
 from trainhouse.harness.files import json_read, json_write
+from trainhouse.harness.not_started import CannotStart, NotStarted
 from trainhouse.harness.ports import port_of, port_reserve, port_share, stranger_listens
 from trainhouse.harness.tf_config import address_text, tf_config
 
@@ -18,22 +19,6 @@ _LOOK_TWICE_AFTER_S = 0.2
 _MOST_NAMED = 16
 #: A script that could not listen has ended by then; one that has worked longer failed for another reason.
 _COULD_NOT_LISTEN_S = 600.0
-_CANNOT_START = 127
-
-
-class NotStarted(Exception):
-    """The script is not to be started, for the reason in the message. ``record`` is the exit that stands for it."""
-
-    def __init__(self, sentence, **record):
-        super().__init__(sentence)
-        self.record = record
-
-
-class CannotStart(NotStarted):
-    """The script is not to be started, and that is a failure; the exit says why."""
-
-    def __init__(self, why, **record):
-        super().__init__(why, code=_CANNOT_START, signal=None, why=why, **record)
 
 
 class Place:

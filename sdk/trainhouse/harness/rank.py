@@ -22,10 +22,9 @@ _LOST_AFTER_S = 10.0
 _FAILED = 70
 
 
-def rank_main(arguments):
-    """Runs the rank that mpirun's variables name, of the launcher whose folder is in ``arguments``, and ends with its
-    script's exit code or signal; 70 when there is no such rank, or another process is it."""
-    launcher = arguments[0]
+def rank_main(launcher):
+    """Runs the rank that mpirun's variables name, of the launcher whose folder is given, and ends with its script's
+    exit code or signal; 70 when there is no such rank, or another process is it."""
     number = os.environ.get("OMPI_COMM_WORLD_RANK", "")
     folders = (json_read(os.path.join(launcher, "task.json")) or {}).get("ranks") or []
     if not number.isdigit() or int(number) >= len(folders):
@@ -71,6 +70,7 @@ def _end_as(record):
     if not number:
         return record.get("code") or 0
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(number, signal.SIG_DFL) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     return 128 + number

@@ -3,6 +3,7 @@
 import os
 
 from trainhouse.harness.files import json_read
+from trainhouse.harness.mpirun import mpirun_command
 
 _GPU_PROBE = os.fsencode(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "gpu_probe.py"))
 STREAMS = ("output", "points", "samples", "harness")
@@ -37,6 +38,8 @@ class Task:
         self.gpu_probe = bool(document.get("gpu_probe"))
         self.gpu_indexes = [int(index) for index in document.get("gpu_indexes") or ()]
         self.cluster = Cluster(document["cluster"]) if document.get("cluster") else None
+        self.ranks = list(document.get("ranks") or ())
+        self.is_rank = bool(document.get("is_rank"))
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -46,7 +49,10 @@ class Task:
 
     @property
     def command(self):
-        """What is started: the script's own command, behind the look for a GPU where the task asks for one."""
+        """What is started: the script's own command, behind the look for a GPU where the task asks for one; mpirun for
+        a launcher, whose ranks run the script."""
+        if self.ranks:
+            return mpirun_command(self)
         return [self.argv[0], _GPU_PROBE, *self.argv] if self.gpu_probe else self.argv
 
     @property

@@ -30,7 +30,7 @@ def watch(task, words):
     shipper = Shipper(task, Spool(task), words, on_stop=stop.request)
     shipper.start()
     kills_before = oom_kills()
-    _stay(task, stop, Sampler(task), outputs, shipper)
+    _stay(task, stop, Sampler(task), outputs, shipper, words)
     record = json_read(task.path("exit.json"))
     if record is None:
         record = _lost(task, words, kills_before)
@@ -43,7 +43,7 @@ def watch(task, words):
     return 0
 
 
-def _stay(task, stop, sampler, outputs, shipper):
+def _stay(task, stop, sampler, outputs, shipper, words):
     """Returns when no guard lives any more."""
     known = []
     guard = None
@@ -61,9 +61,16 @@ def _stay(task, stop, sampler, outputs, shipper):
         if not ended and os.path.exists(task.path("exit.json")):
             ended = True
             shipper.exit_is(json_read(task.path("exit.json")))
+        if task.is_rank and not ended and not stop.is_wanted and _is_let_go(task):
+            words.say("mpirun has ended this rank: its script is ended too.")
+            stop.request()
         _fail_with(shipper)
         if _nap() == signal.SIGTERM:
             stop.request()
+
+
+def _is_let_go(task):
+    return os.path.exists(task.path("rank.json")) and not lock_held(task.path("rank.lock"))
 
 
 def _nap():
