@@ -72,3 +72,14 @@ class DistributionFields(forms.Form):
     def distribution_answers(spec: RunSpec) -> dict[str, Any]:
         """What stands in the fields for ``spec``."""
         return {"distributed_backend": spec.distributed_backend or "", **{name: getattr(spec, name) for name in FIELDS}}
+
+
+def as_counts(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in the fields, numbers read as far as they can be; others are left out, which the form says."""
+    found: dict[str, Any] = {}
+    for name, value in shown.items():
+        if name in ("distributed_backend", "coordinator"):
+            found[name] = value
+        elif str(value or "").strip().lstrip("-").isdecimal():
+            found[name] = int(value)
+    return found

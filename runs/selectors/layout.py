@@ -11,6 +11,7 @@ from compute.models import ComputeTarget
 from compute.placement import place
 from compute.plan import Assignment, Inventory, NoCapacity, NodeFact
 from runs.distribution import Role, distribution_of
+from runs.distribution.room import room_problems
 from runs.spec import RunSpec
 
 #: More tasks than this are counted, not drawn.
@@ -30,22 +31,21 @@ class Seat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """By node name the seats on it. ``tf_config`` is what the first task that gets one will see, ports aside."""
+    """By node name the seats on it, and how many tasks more there are. ``tf_config`` is what the first task that gets
+    one will see, ports aside."""
 
     nodes: dict[str, list[Seat]]
-    task_count: int
+    more: int
     tf_config: str = ""
 
 
 def layout_of(spec: RunSpec, target: ComputeTarget) -> Layout | None:
-    """The layout on ``target`` if it were free; None for one process, for a spec with problems, and for one that does
-    not fit at all."""
+    """The layout on ``target`` if it were free, for a spec whose counts have no problems; None for one process, and for
+    a run that does not fit at all."""
     distribution = distribution_of(spec)
-    if distribution is None or spec.distribution == "single" or _is_unreadable(spec) or distribution.problems(spec):
-        return None
     inventory = _free(inventory_of(target))
-    if _task_bound(spec) > sum(len(node.slots) for node in inventory.nodes) + MOST_DRAWN:
-        return None  # it does not fit, and need not be counted out
+    if distribution is None or spec.distribution == "single" or room_problems(spec, distribution, inventory):
+        return None
     placement = place(distribution.request(spec), inventory)
     if isinstance(placement, NoCapacity):
         return None
@@ -54,18 +54,9 @@ def layout_of(spec: RunSpec, target: ComputeTarget) -> Layout | None:
     nodes: dict[str, list[Seat]] = defaultdict(list)
     for role in roles[:MOST_DRAWN]:
         nodes[places[role.key].node].append(_seat(role, places[role.key], spec))
-    return Layout(nodes=dict(sorted(nodes.items())), task_count=len(roles), tf_config=_tf_config(roles, places))
-
-
-def _is_unreadable(spec: RunSpec) -> bool:
-    counts = (spec.node_count, spec.process_count_per_node, spec.worker_count, spec.parameter_server_count)
-    return any(count < 0 for count in counts) or 0 in counts[:3]
-
-
-def _task_bound(spec: RunSpec) -> int:
-    if spec.distribution == "mpi":
-        return spec.node_count * spec.process_count_per_node
-    return spec.worker_count
+    return Layout(
+        nodes=dict(sorted(nodes.items())), more=max(0, len(roles) - MOST_DRAWN), tf_config=_tf_config(roles, places)
+    )
 
 
 def _free(inventory: Inventory) -> Inventory:

@@ -13,11 +13,19 @@ from runs.services.definitions import (
     named_edit,
 )
 from runs.services.environments import environment_rebuild, environment_update_order
-from runs.services.submit import PACKAGE_PROBLEMS, package_problems, run_submit, submission_advice, submission_problems
+from runs.services.submit import (
+    PACKAGE_PROBLEMS,
+    count_problems,
+    package_problems,
+    run_submit,
+    submission_advice,
+    submission_problems,
+)
 
 __all__ = [
     "PACKAGE_PROBLEMS",
     "PackageCheck",
+    "count_problems",
     "definition_find",
     "definition_problems",
     "environment_rebuild",

@@ -107,6 +107,12 @@ def package_problems(
     return [*found, *_wish_problems(spec, snapshot)]
 
 
+def count_problems(spec: RunSpec) -> list[Problem]:
+    """What is wrong with the number of processes and nodes, whatever the target."""
+    found = [problem for problem in problems(spec, Surroundings(files=None, target=None)) if problem.field in _COUNTED]
+    return [problem for problem in found if problem.field != "compute_target"] or _distribution_problems(spec)
+
+
 def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None, definition: Definition | None = None) -> list[str]:
     """What is worth knowing before a submission and is no problem of it, as sentences. ``definition`` is what its named
     environment means."""

@@ -11,14 +11,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from runs.errors import SpecProblems
 from runs.forms.answers import answers_of, first_answers
+from runs.forms.distribution import FIELDS, DistributionFields, as_counts
 from runs.forms.source import Source, source_known, source_of_run, source_take
 from runs.forms.submit import SubmitForm
 from runs.models import Run
 from runs.permissions import runs_visible_to, targets_for
 from runs.selectors.definitions import definition_words
+from runs.selectors.layout import layout_of
 from runs.services import (
     PACKAGE_PROBLEMS,
     PackageCheck,
+    count_problems,
     definition_find,
     package_check,
     package_check_again,
@@ -28,7 +31,7 @@ from runs.services import (
     submission_problems,
 )
 from runs.spec import RunSpec
-from runs.views.place import Preflight, preflight
+from runs.views.place import preflight
 from runs.views.requests import PageRequest
 
 #: A check that was forgotten is begun anew after a while, so that two windows of one person do not chase each other.
@@ -55,9 +58,16 @@ def run_new(request: PageRequest) -> HttpResponse:
 
 @require_GET
 def run_place(request: PageRequest) -> HttpResponse:
-    """What the chosen target has free, as a fragment."""
-    spec = RunSpec(compute_target=request.GET.get("compute_target", ""), use_gpu="use_gpu" in request.GET)
-    return render(request, "runs/_place_answer.html", {"preflight": _preflight(request, spec)})
+    """What the chosen target has free, and where the tasks would go, as fragments."""
+    counts = DistributionFields(request.GET)
+    counts.is_valid()
+    spec = RunSpec(
+        compute_target=request.GET.get("compute_target", ""),
+        use_gpu="use_gpu" in request.GET,
+        entry_script=request.GET.get("entry_script", ""),
+        **DistributionFields.distribution_of(counts.cleaned_data),
+    )
+    return render(request, "runs/_place_answer.html", {**_place(request, spec), "is_answer": True})
 
 
 @require_POST
@@ -133,7 +143,13 @@ def _posted(request: PageRequest) -> HttpResponse:
 def _page(request: PageRequest, form: SubmitForm, *, source: Source | None, status: int = 200) -> HttpResponse:
     if source is not None and source.upload is not None:
         form.keep_upload(source.upload)
-    spec = RunSpec(compute_target=form["compute_target"].value() or "", use_gpu=bool(form["use_gpu"].value()))
+    counts = {name: form[name].value() for name in ("distributed_backend", *FIELDS)}
+    spec = RunSpec(
+        compute_target=form["compute_target"].value() or "",
+        use_gpu=bool(form["use_gpu"].value()),
+        entry_script=str(form["entry_script"].value() or ""),
+        **DistributionFields.distribution_of(as_counts(counts)),
+    )
     shown = form.shown_spec()
     definition, _ = definition_find(shown.environment_definition, request.user)
     context: dict[str, Any] = {
@@ -142,15 +158,19 @@ def _page(request: PageRequest, form: SubmitForm, *, source: Source | None, stat
         "definition": definition,
         "words": definition_words(definition) if definition else "",
         "definition_errors": form["environment_definition"].errors,
-        "preflight": _preflight(request, spec),
+        **_place(request, spec),
         "advice": submission_advice(shown, snapshot=source.snapshot if source else None, definition=definition),
     }
     return render(request, "runs/new.html", context, status=status)
 
 
-def _preflight(request: PageRequest, spec: RunSpec) -> Preflight | None:
+def _place(request: PageRequest, spec: RunSpec) -> dict[str, Any]:
+    """What the form says of the target and of the tasks on it."""
+    found = count_problems(spec)
     target = next((target for target in targets_for(request.user) if target.name == spec.compute_target), None)
-    return None if target is None else preflight(target, spec)
+    if target is None or found:
+        return {"preflight": None, "layout": None, "count_problems": found}
+    return {"preflight": preflight(target, spec), "layout": layout_of(spec, target), "count_problems": []}
 
 
 def _clone(request: PageRequest, text: str | None) -> Run | None:
