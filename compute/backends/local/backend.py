@@ -43,7 +43,12 @@ class LocalBackend:
     identities: Identities
     wheelhouse: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
-    abilities: frozenset[Ability] = frozenset({Ability.GPU, Ability.CONDA, Ability.NAMED_ENVIRONMENTS})
+    abilities: frozenset[Ability] = frozenset(
+        {
+            *(Ability.GPU, Ability.CONDA, Ability.NAMED_ENVIRONMENTS),
+            *(Ability.MPI, Ability.PARAMETER_SERVER, Ability.MULTI_WORKER),
+        }
+    )
 
     @classmethod
     def from_settings(cls, config: Mapping[str, Any]) -> LocalBackend:
