@@ -37,12 +37,17 @@ class NodeInline(_ReadOnlyInline):
 
 class SlotInline(_ReadOnlyInline):
     model = Slot
-    fields = readonly_fields = ("kind", "index", "model", "memory_mb", "is_simulated", "is_leaving", "held_by")
+    fields = readonly_fields = ("kind_shown", "index", "model", "memory_mb", "held_by")
+
+    @admin.display(description="Kind")
+    def kind_shown(self, slot: Slot) -> str:
+        return "Simulated GPU" if slot.is_simulated else slot.get_kind_display()
 
     @admin.display(description="Held by")
     def held_by(self, slot: Slot) -> str:
         lease = Lease.objects.filter(slot=slot).first()
-        return "free" if lease is None else lease.label or lease.holder
+        holder = "free" if lease is None else lease.label or lease.holder
+        return f"{holder}; leaving" if slot.is_leaving else holder
 
 
 @admin.register(ComputeTarget)

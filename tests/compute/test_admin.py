@@ -83,7 +83,7 @@ def test_a_local_target_is_laid_out_as_its_form_says(page):
     listing = page.get(reverse("admin:compute_computetarget_changelist")).content.decode()
     assert "2 (simulated)" in listing
     node_page = page.get(reverse("admin:compute_node_change", args=(target.nodes.first().pk,))).content.decode()
-    assert "Simulated" in node_page
+    assert "Simulated GPU" in node_page
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,8 @@ def test_fewer_nodes_say_what_is_still_held(page):
     text = configured(page, target, virtual_nodes="1", simulated_gpus="1")
     assert "local: 1 slot still held; they go when their runs have ended." in text
     assert "Leaving" in page.get(reverse("admin:compute_node_changelist")).content.decode()
+    leaving = target.nodes.get(name="local-2")
+    assert "digits #3; leaving" in page.get(reverse("admin:compute_node_change", args=(leaving.pk,))).content.decode()
 
 
 def test_the_form_shows_what_is_configured_and_heals_what_cannot_be_used(page):
