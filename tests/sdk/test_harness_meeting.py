@@ -239,6 +239,36 @@ def test_a_task_can_be_stopped_while_no_server_answers(make_hall):
     assert server.exits[-1]["signal"] == signal.SIGTERM
 
 
+def fill(disk):
+    """Writes until there is no block left."""
+    with (disk / "big").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+@pytest.mark.needs("root")
+def test_a_task_that_waits_on_a_full_disk_can_be_stopped_by_the_server(server, make_task, small_disk):
+    server.meet = lambda place: None
+    cluster = {
+        "members": ["worker-0", "worker-1"],
+        "member": "worker-0",
+        "address": "127.0.0.1",
+        "ports": list(PORTS),
+        "listens": True,
+        "tf_config": True,
+    }
+    task = make_task(UP, root=small_disk, cluster=cluster)
+    harness = task.harness_start()
+    wait_for(lambda: any("meet" in header for header in server.headers), what="the question")
+    with pytest.raises(OSError, match="No space left"):
+        fill(small_disk)
+    server.stop = {"grace_s": 5}
+
+    assert harness.wait(15) == 0
+    assert server.exits[-1]["signal"] == signal.SIGTERM
+    assert not (task.root / "started").exists()
+
+
 # ---- a server that is away
 
 
