@@ -51,12 +51,20 @@ def tasks_of(run: Run) -> list[TaskRow]:
                 end=exit_words(task),
                 state=state,
                 label=label,
-                address=_address_words(task),
+                address=address_words(task.meeting),
                 log=logs.get(task.pk),
                 is_first=task == first,
             )
         )
     return rows
+
+
+def address_words(meeting: dict[str, Any] | None) -> str:
+    """``127.0.0.1:20011``; empty for a task that meets no others, has not met them yet, or that nobody connects to."""
+    if meeting is None or meeting["port"] is None:
+        return ""
+    address = meeting["address"]
+    return f"[{address}]:{meeting['port']}" if ":" in address else f"{address}:{meeting['port']}"
 
 
 def on_simulated_gpus(run: Run | OuterRef) -> QuerySet[Task]:
@@ -84,15 +92,6 @@ def _is_failure(task: Task, stopping: datetime | None) -> bool:
 
 def _ended_first(task: Task) -> tuple[bool, datetime | None, int]:
     return task.ended_at is None, task.ended_at, task.pk
-
-
-def _address_words(task: Task) -> str:
-    """``127.0.0.1:20011``; empty for a task that meets no others, or has not met them yet."""
-    meeting = task.meeting or {}
-    if meeting.get("port") is None:
-        return ""
-    address = meeting["address"]
-    return f"[{address}]:{meeting['port']}" if ":" in address else f"{address}:{meeting['port']}"
 
 
 def _slot_words(task: Task, slots: dict[int, Slot]) -> str:

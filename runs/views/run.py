@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET
 from runs import charts
 from runs.models import Run
 from runs.selectors.artifacts import artifact_list
+from runs.selectors.cluster import tf_config_of
 from runs.selectors.code import command_line, parameters, shadows, snapshot_files
 from runs.selectors.definitions import named_environment_of
 from runs.selectors.environment import advice_of, build_progress, packages_of, update_of
@@ -72,6 +73,7 @@ def overview(request: HttpRequest, pk: int) -> HttpResponse:
             "tasks": tasks,
             "first_failed": next((row for row in tasks if row.is_first), None) if len(tasks) > 1 else None,
             "ended_with": sum(row.state == RunState.CANCELLED for row in tasks),
+            "tf_config": tf_config_of(run),
             "meets": any(row.task.meets for row in tasks),
             "node_names": list(dict.fromkeys(row.task.node_name for row in tasks)),
             "snapshot_files": snapshot_files(run),

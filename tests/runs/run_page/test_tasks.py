@@ -1,5 +1,7 @@
 """A run of several tasks: who is where, who failed first, and the logs and curves of each."""
 
+import html
+import json
 import re
 from datetime import timedelta
 
@@ -38,7 +40,7 @@ def rows(words: str) -> list[str]:
 def test_every_task_is_told_with_its_node_slots_and_address(page: Client, run: Run):
     head, *tasks = rows(text(page, "run", run))
     assert head == "Task State Node Slots Reached at Last heard Exit"
-    clock = r"\d\d:\d\d:\d\d"
+    clock = r"(\d\d:\d\d:\d\d|\d+ \w+ \d\d:\d\d)"  # one of the day before has its date
     assert re.fullmatch(rf"worker 0 Running node-1 simulated GPU 0 127.0.0.1:20011 {clock}", tasks[0])
     assert re.fullmatch(rf"worker 1 Running node-2 simulated GPU 0 127.0.0.1:20012 {clock}", tasks[1])
     assert re.fullmatch(rf"ps 0 Running node-1 none 127.0.0.1:20013 {clock}", tasks[2])
@@ -57,6 +59,18 @@ def test_where_nobody_meets_there_is_no_column_for_it(page: Client, run: Run):
 def test_an_address_with_colons_is_put_in_brackets(page: Client, run: Run):
     Task.objects.filter(role="ps").update(meeting={"address": "fd00::5", "port": 20013})
     assert "[fd00::5]:20013" in rows(text(page, "run", run))[3]
+
+
+def test_tf_config_is_shown_once_all_have_met(page: Client, run: Run):
+    shown = html.unescape(text(page, "run", run)).split('aria-label="TF_CONFIG">')[1].split("</pre>")[0]
+    assert json.loads(shown) == {
+        "cluster": {"worker": ["127.0.0.1:20011", "127.0.0.1:20012"], "ps": ["127.0.0.1:20013"]},
+        "environment": "cloud",
+    }
+    Task.objects.filter(role="ps").update(meeting={"address": "127.0.0.1", "port": None})
+    assert "20013" not in text(page, "run", run)
+    Task.objects.filter(role="ps").update(meeting=None)
+    assert "TF_CONFIG" not in text(page, "run", run)
 
 
 def test_the_first_to_fail_is_named_at_the_top_and_what_followed_is_no_failure(page: Client, run: Run):
