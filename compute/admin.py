@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin, TabularInline
 
 from compute.errors import ComputeError
 from compute.forms import ComputeTargetForm
+from compute.leases import leases_free
 from compute.models import ComputeTarget, Lease, Node, Slot
 from compute.probes import target_refresh
 
@@ -176,6 +177,21 @@ class LeaseAdmin(ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def delete_model(self, request: HttpRequest, obj: Lease) -> None:
+        super().delete_model(request, obj)
+        _forget({obj.holder})
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Lease]) -> None:
+        holders = set(queryset.values_list("holder", flat=True))
+        super().delete_queryset(request, queryset)
+        _forget(holders)
+
+
+def _forget(holders: set[str]) -> None:
+    """Those who hold nothing any more are on no node either."""
+    for holder in holders - set(Lease.objects.filter(holder__in=holders).values_list("holder", flat=True)):
+        leases_free(holder)
 
 
 def _set_open(

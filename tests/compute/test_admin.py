@@ -5,7 +5,10 @@ import html
 import pytest
 from django.urls import reverse
 
+from compute.leases import inventory_of, leases_take
 from compute.models import ComputeTarget, Lease, Node, Slot
+from compute.placement import place
+from compute.plan import ResourceRequest, TaskRequest
 from tests.factories import make_target
 
 pytestmark = pytest.mark.django_db
@@ -114,6 +117,26 @@ def test_fewer_nodes_say_what_is_still_held(page):
     assert "Leaving" in page.get(reverse("admin:compute_node_changelist")).content.decode()
     leaving = target.nodes.get(name="local-2")
     assert "digits #3; leaving" in page.get(reverse("admin:compute_node_change", args=(leaving.pk,))).content.decode()
+
+
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_leases_deleted_by_hand_let_a_leaving_node_go(page, one_by_one):
+    target = ComputeTarget.objects.create(name="local")
+    configured(page, target, virtual_nodes="2", simulated_gpus="2")
+    tasks = tuple(TaskRequest(role="worker", index=index, gpus=1) for index in range(4))
+    placement = place(ResourceRequest(tasks=tasks, node_count=2), inventory_of(target))
+    leases_take(placement, holder="attempt-7", label="digits #3")
+    configured(page, target, virtual_nodes="1", simulated_gpus="2")
+    assert target.nodes.count() == 2
+    if one_by_one:
+        for lease in Lease.objects.all():
+            page.post(reverse("admin:compute_lease_delete", args=(lease.pk,)), {"post": "yes"})
+    else:
+        address = reverse("admin:compute_lease_changelist")
+        rows = [lease.pk for lease in Lease.objects.all()]
+        page.post(address, {"action": "delete_selected", "_selected_action": rows, "post": "yes"})
+    assert not Lease.objects.exists()
+    assert [node.name for node in target.nodes.all()] == ["local"]
 
 
 def test_the_form_shows_what_is_configured_and_heals_what_cannot_be_used(page):
