@@ -2,16 +2,21 @@
 
 import json
 import os
+import shutil
 import signal
 
 import psutil
 import pytest
 
 from tests.e2e.house import ROOT, wait_for
+from tests.horovod import horovod_wheel, training_key
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 PACKAGES = "scikit-learn"
+
+#: Where an installation keeps what it has compiled, below its data folder.
+WHEELS = "tools/horovod"
 
 
 def example(name):
@@ -155,4 +160,32 @@ def test_a_cancelled_run_leaves_no_process_of_any_task(house, person):
     person.post(f"/runs/{run_id}/cancel/")
     row = house.wait_ended(run_id, timeout_s=60)
     assert row["state"] == "cancelled", house.story(run_id)
+    no_survivors(house, run_id)
+
+
+
+@pytest.fixture
+def horovod_compiled(house, training_python, horovod_python):
+    """The house has the wheel that the tests have compiled; the version of TensorFlow that it is for."""
+    key = training_key(training_python)
+    folder = house.data_dir / WHEELS / key.digest
+    if not folder.exists():
+        shutil.copytree(horovod_wheel(training_python).path.parent, folder)
+    return key.tensorflow.partition("==")[2]
+
+
+def test_horovod_averages_over_two_ranks_which_end_with_the_same_weights(house, person, horovod_compiled):
+    run_id = person.submit(
+        example("horovod_digits"),
+        distributed_backend="mpi",
+        process_count_per_node=2,
+        pip_packages=PACKAGES,
+        framework_version=horovod_compiled,
+    )
+    row = house.wait_ended(run_id, timeout_s=300)
+    assert row["state"] == "completed", house.story(run_id)
+    assert set(tasks_of(house, run_id)) == {"launcher-0", "rank-0", "rank-1"}
+    for member in ("rank-0", "rank-1"):
+        assert "largest difference of a weight between the ranks: 0\n" in output_of(house, run_id, member)
+    assert summary_of(house, person, run_id)["ranks"] == 2
     no_survivors(house, run_id)
