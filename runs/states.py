@@ -57,6 +57,7 @@ class EndReason(TextChoices):
     STARTING_TIMEOUT = "starting_timeout", "The run did not start in time"
     STOPPING_TIMEOUT = "stopping_timeout", "The run could not be stopped in time"
     LAUNCH_FAILED = "launch_failed", "The run could not be launched"
+    PORT_TAKEN = "port_taken", "A task's port was taken"
     TASK_LOST = "task_lost", "A task disappeared without a word"
     PLATFORM_ERROR = "platform_error", "The platform made a mistake"
 
@@ -81,6 +82,7 @@ FINAL_STATE: dict[str, str] = {
     EndReason.STARTING_TIMEOUT: RunState.ERRORED,
     EndReason.STOPPING_TIMEOUT: RunState.ERRORED,
     EndReason.LAUNCH_FAILED: RunState.ERRORED,
+    EndReason.PORT_TAKEN: RunState.ERRORED,
     EndReason.TASK_LOST: RunState.ERRORED,
     EndReason.PLATFORM_ERROR: RunState.ERRORED,
 }

@@ -30,7 +30,10 @@ def end_of(tasks: list[Task], roles: Iterable[Role], *, now: datetime, rest_grac
         if ended and now - min(ended) >= timedelta(seconds=rest_grace_s):
             return EndReason.SUCCEEDED, f"The script ended well. {_left_behind(left, rest_grace_s)}"
     failed = first_failed(tasks)
-    return None if failed is None else _failure(failed)
+    if failed is None:
+        return None
+    # Others may have failed before it, by talking to whoever has its port.
+    return _failure(next((task for task in tasks if task.port_taken), failed))
 
 
 def first_failed(tasks: Iterable[Task]) -> Task | None:
@@ -55,6 +58,9 @@ def _failure(task: Task) -> Ending:
     who = "The script" if (task.role, task.index) == ("chief", 0) else f"{task.role} {task.index}"
     if task.state == TaskState.LOST:
         return EndReason.TASK_LOST, f"{who} disappeared on {task.node_name} without leaving an exit code."
+    if task.port_taken:
+        port = (task.meeting or {}).get("port")
+        return EndReason.PORT_TAKEN, f"{who} could not listen: another program on {task.node_name} has port {port}."
     if task.out_of_memory:
         return EndReason.OUT_OF_MEMORY, f"{who} was killed because {task.node_name} ran out of memory."
     if task.exit_signal is not None:

@@ -13,6 +13,7 @@ from compute.registry import backend_of
 from runs.dispatch import enqueue_advance
 from runs.ingest.drain import task_drain
 from runs.ingest.effects import exit_note
+from runs.ingest.meeting import cluster_of
 from runs.lifecycle import event_add
 from runs.models import Run, RunEvent, Task
 from runs.pipeline.alone import run_alone
@@ -61,7 +62,7 @@ def look_after(task: Task, status: TaskStatus, backend: ComputeBackend) -> None:
         return
     if status.exit is not None:
         _believe_exit(run, task, status.exit, backend)
-    elif status.liveness is Liveness.UNWATCHED:
+    elif status.liveness is Liveness.UNWATCHED or (status.liveness is Liveness.ABSENT and _waits_for_others(task)):
         with run_alone(run.pk, patience_s=0.0) as mine:
             # Launched beside a worker that ends the run, the same script would start once more in a new folder.
             if mine and Run.objects.filter(pk=run.pk, state__in=_LAUNCHED).exists():
@@ -83,6 +84,12 @@ def _launched_tasks() -> dict:
     for task in tasks:
         by_target[task.attempt.run.target].append(task)
     return by_target
+
+
+def _waits_for_others(task: Task) -> bool:
+    """Whether its script cannot have started, because not all tasks that it has to meet have said where they are.
+    Launched again, such a task goes on waiting, at the same port."""
+    return task.meets and cluster_of(task.attempt_id) is None
 
 
 def _is_silent(task: Task) -> bool:
@@ -114,6 +121,8 @@ def _watch_again(run: Run, task: Task, backend: ComputeBackend) -> None:
 def _fetch(run: Run, task: Task, backend: ComputeBackend) -> None:
     """The task lives and does not reach the server: its spool is read from here."""
     task_drain(task, backend, step_s=DRAIN_STEP_S)
+    if _waits_for_others(task):
+        return
     if Task.objects.filter(pk=task.pk, state=TaskState.STARTING).update(state=TaskState.RUNNING, started_at=now()):
         message = f"{task} runs but does not reach the server; its output is read from its folder."
         event_add(run, kind="harness", message=message)

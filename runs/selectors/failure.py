@@ -28,6 +28,8 @@ _ADVICE: dict[str, str] = {
     EndReason.STOPPING_TIMEOUT: "An administrator should look at the target: something of the run may be left there.",
     EndReason.LAUNCH_FAILED: "The target refused the launch; the message says why. Choose another, or ask an "
     "administrator.",
+    EndReason.PORT_TAKEN: "Nothing is wrong with the script: submit it again, and its tasks get other ports. If it "
+    "happens often, an administrator should choose a range that nothing else uses (TRAINHOUSE_LOCAL_PORTS).",
     EndReason.TASK_LOST: "The machine may have been restarted. Nothing is wrong with the script: submit it again.",
     EndReason.PLATFORM_ERROR: "This is not your mistake. Submit it again, and tell an administrator the run's number.",
 }

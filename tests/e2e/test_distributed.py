@@ -163,7 +163,6 @@ def test_a_cancelled_run_leaves_no_process_of_any_task(house, person):
     no_survivors(house, run_id)
 
 
-
 @pytest.fixture
 def horovod_compiled(house, training_python, horovod_python):
     """The house has the wheel that the tests have compiled; the version of TensorFlow that it is for."""

@@ -76,3 +76,11 @@ def test_a_server_that_ends_early_fails_the_run_whatever_its_exit_code():
 def test_a_server_that_dies_before_its_workers_is_the_one_named():
     _, message = ending(CLUSTER_SPEC, ps_0=(1, 9), worker_0=(1, 8), worker_1=(1, 7))
     assert message.startswith("ps 0 ended")
+
+
+def test_a_stranger_on_a_port_is_named_although_others_failed_before():
+    tasks = tasks_of(CLUSTER_SPEC, worker_0=(1, 9), worker_1=(1, 8))
+    tasks[1].port_taken, tasks[1].meeting = True, {"address": "127.0.0.1", "port": 20011}
+    reason, message = end_of(tasks, distribution_of(CLUSTER_SPEC).roles(CLUSTER_SPEC), now=NOW, rest_grace_s=GRACE_S)
+    assert reason == EndReason.PORT_TAKEN
+    assert message == "worker 1 could not listen: another program on node has port 20011."
