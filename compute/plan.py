@@ -120,7 +120,7 @@ class TaskPlan:
     ``argv`` is the user's command with the environment's interpreter at its head, ``environ`` what it sees beyond the
     basics, ``token`` the task's secret for the server (``<task id>.<secret>``, never rendered), ``labels`` what an
     orphan is recognised by. ``gpu_probe`` has the script started only when TensorFlow sees a GPU; else the task exits
-    with ``GPU_NOT_SEEN_CODE``.
+    with ``GPU_NOT_SEEN_CODE``. Tasks of equal ``cache_key`` share a folder for what libraries download; empty: none.
     """
 
     key: str
@@ -139,6 +139,7 @@ class TaskPlan:
     log_limit_bytes: int = 0
     keras_metrics: bool = True
     gpu_probe: bool = False
+    cache_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

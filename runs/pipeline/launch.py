@@ -130,6 +130,7 @@ def task_plan(run: Run, task: Task) -> TaskPlan:
         log_limit_bytes=settings.ENV.log_limit_bytes,
         keras_metrics=spec.keras_metrics,
         gpu_probe=spec.use_gpu,
+        cache_key=str(run.owner_id),
     )
 
 
