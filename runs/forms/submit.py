@@ -12,7 +12,8 @@ from django.utils.datastructures import MultiValueDict
 
 from compute.masking import MASK, SECRET_NAME
 from compute.models import ComputeTarget
-from runs.environments import versions
+from compute.registry import backend_of
+from runs.environments import newest_remembered, versions
 from runs.forms.rows import Row, RowsField, as_typed
 from runs.models import Experiment, Run, Upload
 from runs.permissions import named_environments_visible_to, targets_for
@@ -257,6 +258,7 @@ class SubmitForm(forms.Form):
         return RunSpec(
             entry_script=str(self["entry_script"].value() or ""),
             environment_definition=str(self["environment_definition"].value() or ""),
+            compute_target=str(self["compute_target"].value() or ""),
             framework_version=str(self["framework_version"].value() or ""),
             pip_packages=package_lines(str(self["pip_packages"].value() or "")),
             pip_requirements_file=str(self["pip_requirements_file"].value() or ""),
@@ -412,11 +414,13 @@ class SubmitForm(forms.Form):
         return choices
 
     def _version_choices(self) -> list[tuple[str, str]]:
-        newest = f"Newest ({self.versions[0]})" if self.versions else "Newest"
-        choices = [("", newest), *((version, version) for version in self.versions)]
+        target = next((target for target in self.targets if target.name == self["compute_target"].value()), None)
+        newest = None if target is None else newest_remembered(backend_of(target))
+        shown = f"Newest ({newest.release.version})" if newest else "Newest"
+        choices = [("", shown), *((version, version) for version in self.versions)]
         asked = self["framework_version"].value()
         if asked and asked not in self.versions:
-            choices.append((asked, f"{asked} (not in the catalogue)"))
+            choices.append((asked, f"{asked} (not on offer)"))
         return choices
 
 

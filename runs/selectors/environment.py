@@ -78,7 +78,10 @@ def update_of(run: Run) -> Update | None:
 
 def advice_of(run: Run) -> list[str]:
     """What is worth knowing of the run's packages, as sentences; empty before it has an environment."""
-    return advice_on(run.environment.spec, legacy_keras=run.effective_spec.legacy_keras) if run.environment else []
+    if run.environment is None:
+        return []
+    spec = run.effective_spec
+    return advice_on(run.environment.spec, legacy_keras=spec.legacy_keras, names_version=bool(spec.framework_version))
 
 
 def build_progress(run: Run) -> BuildProgress | None:

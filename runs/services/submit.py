@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from runs.environments import advice_before, shadow_warnings, versions, wishes_of
+from compute.models import ComputeTarget
+from compute.registry import backend_of
+from runs.environments import (
+    advice_before,
+    newest_remembered,
+    shadow_warnings,
+    versions,
+    wishes_of,
+    withdrawn,
+)
 from runs.environments.definitions import effective
+from runs.environments.horovod.wanted import horovod_wanted
 from runs.errors import SpecProblems
 from runs.models import Run, Snapshot
 from runs.permissions import targets_for
@@ -67,6 +77,7 @@ def submission_problems(
         target=facts,
         targets=tuple(allowed),
         versions=versions(),
+        withdrawn=withdrawn(),
         allow_urls=settings.ENV.allow_url_packages,
     )
     found = [*problems(spec, around), *_wish_problems(spec, snapshot), *([unknown] if unknown else [])]
@@ -92,9 +103,12 @@ def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None, definition: D
     """What is worth knowing before a submission and is no problem of it, as sentences. ``definition`` is what its named
     environment means."""
     spec, read = effective(spec, definition, None if snapshot is None else snapshot_reader(snapshot))
-    advice = advice_before(spec, read)
+    wishes = wishes_of(spec, read)
+    horovod = horovod_wanted(spec.distributed_backend, wishes.requirements)
+    target = ComputeTarget.objects.filter(name=spec.compute_target).first()
+    newest = None if target is None else newest_remembered(backend_of(target), horovod=horovod)
+    advice = advice_before(spec, read, newest=newest)
     if snapshot is not None:
-        wishes = wishes_of(spec, read)
         advice += shadow_warnings(snapshot_paths(snapshot), entry_script=spec.entry_script, packages=wishes.lines)
     return advice
 

@@ -12,11 +12,11 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from runs.environments import environment_delete, revision_before, revision_newest, runs_unfinished
-from runs.environments.catalogue import releases
+from runs.environments.catalogue import known, newest_offered, releases
 from runs.environments.difference import difference
 from runs.errors import NotNow
 from runs.forms.environment_filters import EnvironmentFilter
-from runs.models import Environment
+from runs.models import Environment, FrameworkVersion
 from runs.permissions import is_administrator
 from runs.selectors.environment import environment_progress, lock_listed
 from runs.selectors.environments import (
@@ -90,8 +90,12 @@ def environment(request: PageRequest, environment_id: int) -> HttpResponse:
 @login_required
 @require_GET
 def frameworks(request: PageRequest) -> HttpResponse:
-    """The TensorFlow versions on offer."""
-    return render(request, "environments/frameworks.html", {"releases": releases()})
+    """The TensorFlow versions on offer; administrators see those that are switched off too."""
+    may_change = request.user.has_perm("runs.change_frameworkversion")
+    changed = {row.version: row.pk for row in FrameworkVersion.objects.all()} if may_change else {}
+    rows = [(release, changed.get(release.version)) for release in (known() if may_change else releases())]
+    context = {"rows": rows, "newest": newest_offered(), "may_change": may_change}
+    return render(request, "environments/frameworks.html", context)
 
 
 @login_required

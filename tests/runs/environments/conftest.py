@@ -16,6 +16,13 @@ from tests.runs.environments.index import Index
 Order = Callable[..., Environment]
 
 
+@pytest.fixture(autouse=True)
+def _catalogue_as_shipped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests without a database, in which nobody can have changed the catalogue."""
+    if not {"db", "transactional_db"} & set(request.fixturenames):
+        monkeypatch.setattr("runs.environments.catalogue._changes", dict)
+
+
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     """A package index, and no other: the one that builds are told to ask."""
