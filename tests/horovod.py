@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from compute.backends.local.backend import LocalBackend
-from runs.environments.catalogue import find
+from runs.environments.catalogue import shipped
 from runs.environments.horovod.beside import PACKAGE, beside_wheel
 from runs.environments.horovod.compiling import wheel_compile
 from runs.environments.horovod.key import WheelKey, python_of
@@ -96,7 +96,7 @@ def training_key(training_python: Path) -> WheelKey:
     lacks = missing_to_compile(machine)
     assert not lacks, lacks
     tensorflow = _tensorflow(interpreter.machine)
-    release = find(tensorflow.split("==")[1])
+    release = next((each for each in shipped() if each.version == tensorflow.split("==")[1]), None)
     assert release is not None
     assert release.horovod is not None
     return WheelKey(
