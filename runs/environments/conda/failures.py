@@ -15,7 +15,7 @@ _NO_CANDIDATES = re.compile(r"No candidates were found for (\S+)([^\n]*?)\.?\s*$
 _NO_SUBDIR = re.compile(r"could not find subdir '[^']*' in channel '([^']*)'")
 _ADDRESS = re.compile(r"error sending request for url \(([^)\s]+)\)")
 _STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+[^)]*)\) for url \(([^)\s]+)\)")
-_HASH = re.compile(r"[Hh]ash mismatch of ([^\s:]+)")
+_HASH = re.compile(r"hash mismatch of ([^\s:]+)|failed to fetch (\S+)\n.*hash mismatch", re.DOTALL)
 _NO_PYTHON = re.compile(r"failed to link (\S+)\n.*there is no python version specified", re.DOTALL)
 _OUTSIDE = re.compile(r"failed to (?:link|fetch) (\S+)\n.*(?:outside of destination path|'\.\./)", re.DOTALL)
 
@@ -38,8 +38,8 @@ def conda_failure(kind: str, text: str, addresses: Sequence[str], *, what: str) 
         return f"A conda channel cannot be reached at {match[1]}: {_last_cause(text)}."
     if match := _HASH.search(text):
         return (
-            f"What the conda channel gave for {match[1]} is not what it announced (another SHA-256). Nothing of it was "
-            "installed. Ask whoever keeps the channel to write its index anew."
+            f"What the conda channel gave for {match[1] or match[2]} is not what it announced (another SHA-256). "
+            "Nothing of it was installed. Ask whoever keeps the channel to write its index anew."
         )
     if match := _NO_PYTHON.search(text):
         return (

@@ -6,10 +6,12 @@ went wrong in rattler's words. It ends with 0 in all these cases. Written for py
 """
 
 import asyncio
+import compileall
 import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import urllib.error
@@ -111,7 +113,8 @@ def _solve(order: dict[str, Any]) -> None:
 
 
 def _install(order: dict[str, Any]) -> None:
-    """Brings exactly ``records`` into ``prefix``, checked by their SHA-256. Scripts of packages do not run."""
+    """Brings exactly ``records`` into ``prefix``, checked by their SHA-256. Scripts of packages do not run. Describes
+    the Python distributions among them in the folder ``wheels``, unless that is empty."""
     rattler = _rattler(order)
     records = []
     for facts in order["records"]:
@@ -134,6 +137,8 @@ def _install(order: dict[str, Any]) -> None:
         reporter=_Reporter(len(records)),
     )
     asyncio.run(install)
+    if order["wheels"]:
+        _describe(Path(order["prefix"]), Path(order["wheels"]))
 
 
 def _check_file(facts: dict[str, str]) -> None:
@@ -147,12 +152,12 @@ def _check_file(facts: dict[str, str]) -> None:
         raise ValueError(f"hash mismatch of {facts['name']}: its SHA-256 is {digest.hexdigest()}")
 
 
-def _describe(order: dict[str, Any]) -> None:
-    """The Python distributions in ``prefix``, each with a wheel of its metadata alone in ``wheels``: a resolver learns
+def _describe(prefix: Path, folder: Path) -> None:
+    """The Python distributions in ``prefix``, each with a wheel of its metadata alone in ``folder``: a resolver learns
     from them what is there, at versions that no index may have."""
-    folder = Path(order["wheels"])
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for path in sorted(Path(order["prefix"]).glob("lib/python3*/site-packages/*.dist-info/METADATA")):
+    for path in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/METADATA")):
         text = path.read_text(encoding="utf-8", errors="replace")
         head = dict(re.findall(r"^(Name|Version): *(\S+) *$", text.split("\n\n")[0].replace("\r", ""), re.MULTILINE))
         name, version = head.get("Name", ""), head.get("Version", "")
@@ -164,6 +169,13 @@ def _describe(order: dict[str, Any]) -> None:
             wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{stem}.dist-info/RECORD", "")
         _answer("distribution", {"name": name, "version": version})
+
+
+def _compile(order: dict[str, Any]) -> None:
+    """Bytecode of everything in ``prefix`` that has none yet, by the Python of ``prefix``, which runs this; what is not
+    written for this Python stays as it is."""
+    for folder in Path(order["prefix"]).glob("lib/python3*/site-packages"):
+        compileall.compile_dir(str(folder), quiet=2, workers=0)
 
 
 def _rattler(order: dict[str, Any]) -> Any:
@@ -191,7 +203,7 @@ class _Reporter:
         return lambda *_: 0
 
 
-_ACTIONS = {"probe": _probe, "solve": _solve, "install": _install, "describe": _describe}
+_ACTIONS = {"probe": _probe, "solve": _solve, "install": _install, "compile": _compile}
 
 if __name__ == "__main__":
     main()

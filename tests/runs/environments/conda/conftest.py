@@ -8,8 +8,15 @@ from runs.environments.interpreters import Interpreter
 from runs.models import Environment
 from tests.runs.environments.conda.channel import Channel
 from tests.runs.environments.conftest import Order
+from tests.runs.environments.index import Index
 
 CondaOrder = Callable[..., Environment]
+
+
+@pytest.fixture(autouse=True)
+def _a_small_package_of_pip(index: Index) -> None:
+    """Every environment has something of pip, as a real one has TensorFlow."""
+    index.add_wheel("tiny", "1.0")
 
 
 @pytest.fixture
