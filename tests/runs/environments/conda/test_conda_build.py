@@ -81,6 +81,21 @@ def test_python_comes_from_the_channel_with_pip_packages_on_top(
     assert list(Path(built.path).glob("lib/python3*/site-packages/__pycache__/numbers_of_conda.*.pyc"))
 
 
+def test_a_folder_of_packages_beside_the_index_counts_too(
+    python_channel: Channel, index: Index, conda_order: CondaOrder, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python_channel.add_python_module("shared", "1.0")
+    index.add_wheel("user", "3.0", requires=("shared",))
+    wheel = index.files.pop("user-3.0-py3-none-any.whl")
+    wheelhouse = open_folder / "wheels"
+    wheelhouse.mkdir()
+    (wheelhouse / "user-3.0-py3-none-any.whl").write_bytes(wheel)
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheelhouse))
+    built = environment_build(conda_order("shared", pip=("user",)).pk)
+    assert (built.state, built.error) == (EnvironmentState.READY, "")
+    assert run(built, "-c", "import shared, user; print(shared.origin, user.version)") == "conda 3.0"
+
+
 def test_what_pip_needs_in_another_version_than_conda_has_is_named(
     python_channel: Channel, index: Index, conda_order: CondaOrder
 ) -> None:
