@@ -73,7 +73,7 @@ def test_what_is_typed_is_saved_and_shown(person, member):
         ({"name": "<script>alert(1)</script>"}, "name", "cannot be a name"),
         ({"name": "vision@3"}, "name", "cannot be a name"),
         ({"name": "x" * 61}, "name", "cannot be a name"),
-        ({"name": ""}, "name", "required"),
+        ({"name": ""}, "name", "Give it a name"),
         ({"name": "taken"}, "name", "is taken"),
         ({"name": "TAKEN"}, "name", "is taken"),
         ({"framework_version": "0.1"}, "framework_version", "not in the catalogue"),
