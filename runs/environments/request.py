@@ -114,8 +114,6 @@ def environment_spec(
     )
     described = _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
     if wishes.sources:
-        if trees is None:
-            raise ValueError("Packages from files belong to a snapshot, and there is none to take them from.")
         described["sources"] = sources_described(wishes.sources, trees)
     if conda is not None:
         described["conda"] = conda.described
