@@ -103,8 +103,7 @@ class DefinitionForm(forms.Form):
         known = versions()
         asked = self["framework_version"].value() or ""
         others = [(asked, f"{asked} (not in the catalogue)")] if asked and asked not in known else []
-        newest = f"Newest at the time of a build ({known[0]})" if known else "Newest at the time of a build"
-        choices = [("", newest), *((version, version) for version in known), *others]
+        choices = [("", "The newest at the time of a build"), *((version, version) for version in known), *others]
         self.fields["framework_version"].widget.choices = choices
 
     def clean_name(self) -> str:

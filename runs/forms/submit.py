@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
+from django.db.models import Prefetch
 from django.utils.datastructures import MultiValueDict
 
 from compute.masking import MASK, SECRET_NAME
@@ -15,7 +16,7 @@ from compute.models import ComputeTarget
 from compute.registry import backend_of
 from runs.environments import newest_remembered, versions
 from runs.forms.rows import Row, RowsField, as_typed
-from runs.models import Experiment, Run, Upload
+from runs.models import Experiment, NamedEnvironmentVersion, Run, Upload
 from runs.permissions import named_environments_visible_to, targets_for
 from runs.spec import Problem, RunSpec
 
@@ -402,8 +403,9 @@ class SubmitForm(forms.Form):
         named = named_environments_visible_to(self.user).filter(archived_at=None)
         choices: list[Any] = [("", "None: packages of its own")]
         known = {""}
-        for each in named.prefetch_related("versions")[:_MOST_NAMES]:
-            numbers = [version.number for version in each.versions.all()[:_MOST_VERSIONS]]
+        numbered = Prefetch("versions", queryset=NamedEnvironmentVersion.objects.defer("content"))
+        for each in named.prefetch_related(numbered)[:_MOST_NAMES]:
+            numbers = [version.number for version in each.versions.all()][:_MOST_VERSIONS]
             options = [(each.name, f"{each.name} (newest: version {numbers[0]})")]
             options += [(f"{each.name}@{number}", f"{each.name}, version {number}") for number in numbers]
             choices.append((each.name, options))

@@ -18,6 +18,7 @@ from runs.errors import NotNow
 from runs.forms.environment_filters import EnvironmentFilter
 from runs.models import Environment, FrameworkVersion
 from runs.permissions import is_administrator
+from runs.selectors.definitions import named_versions_of
 from runs.selectors.environment import environment_progress, lock_listed
 from runs.selectors.environments import (
     build_stream,
@@ -159,6 +160,7 @@ def _still(request: PageRequest, found: Environment) -> dict[str, Any]:
         "packages": lock_listed(found.lock),
         "runs": runs[:RUNS_SHOWN],
         "run_count": runs.count(),
+        "named_versions": named_versions_of(found, request.user),
         "before": before,
         "newest": revision_newest(found),
         "others": [(each, environment_title(each)) for each in others],
