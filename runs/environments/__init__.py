@@ -13,6 +13,7 @@ from runs.environments.advice import advice_before, advice_on
 from runs.environments.again import environment_lock_problem, environment_request_locked, python_differs
 from runs.environments.build import environment_build, environment_is_being_built
 from runs.environments.catalogue import versions, withdrawn
+from runs.environments.horovod.beforehand import horovod_expectations, horovod_problems
 from runs.environments.keras import keras_variables
 from runs.environments.newest import newest_remembered, version_remarks
 from runs.environments.realised import environment_is_intact, environment_is_there, environment_ref
@@ -39,6 +40,8 @@ __all__ = [
     "environment_spec",
     "environment_update",
     "environments_bytes",
+    "horovod_expectations",
+    "horovod_problems",
     "keras_variables",
     "leftovers_remove",
     "newest_remembered",

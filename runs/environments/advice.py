@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runs.environments.catalogue import newest_offered
+from runs.environments.horovod.operations import CPU, WITHOUT_NCCL
 from runs.environments.horovod.wanted import horovod_wanted
 from runs.environments.newest import Newest, version_remarks, why_not_newer
 from runs.environments.packages import FIRST_WITH_KERAS_3, framework_minor, packages_of, release_for
@@ -57,6 +58,8 @@ def advice_on(canonical: dict[str, Any], *, legacy_keras: bool, names_version: b
         advice += version_remarks(canonical)
     if legacy_keras:
         advice.append(_keras(framework_minor(framework["requirements"], framework["version"]), named))
+    if canonical.get("gpu") and canonical.get("horovod", {}).get("operations") == CPU:
+        advice.append(WITHOUT_NCCL)
     return advice
 
 

@@ -17,6 +17,16 @@ _STEPS = (
     ("Compile", ("compile",)),
     ("Seal", ("seal", "ready")),
 )
+#: The same where Horovod is compiled on the way.
+_STEPS_WITH_HOROVOD = (
+    ("Resolve", ("resolve",)),
+    ("Horovod", ("horovod",)),
+    ("Download", ("create", "download")),
+    ("Install", ("install",)),
+    ("Compile", ("compile",)),
+    ("Check", ("check",)),
+    ("Seal", ("seal", "ready")),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +103,11 @@ def environment_progress(environment: Environment) -> BuildProgress:
     """How far the build of ``environment`` is."""
     told = environment.progress
     phase = "ready" if environment.state == EnvironmentState.READY else told.get("phase", "")
-    now = next((place for place, (_, phases) in enumerate(_STEPS) if phase in phases), -1)
+    named = _STEPS_WITH_HOROVOD if "horovod" in environment.spec else _STEPS
+    now = next((place for place, (_, phases) in enumerate(named) if phase in phases), -1)
     steps = tuple(
         Step(label=label, state="done" if place < now or phase == "ready" else "now" if place == now else "next")
-        for place, (label, _) in enumerate(_STEPS)
+        for place, (label, _) in enumerate(named)
     )
     is_download = phase == "download"
     return BuildProgress(
