@@ -12,6 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from runs.environments import environment_delete, revision_before, revision_newest, runs_unfinished
+from runs.environments.advice import conda_advice
 from runs.environments.catalogue import known, newest_offered, releases
 from runs.environments.difference import difference
 from runs.errors import NotNow
@@ -166,6 +167,7 @@ def _still(request: PageRequest, found: Environment) -> dict[str, Any]:
         "others": [(each, environment_title(each)) for each in others],
         "other": other,
         "changes": difference(other.lock, found.lock) if other else [],
+        "conda_advice": conda_advice(found.spec),
     }
 
 

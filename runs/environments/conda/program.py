@@ -73,8 +73,13 @@ def _asked(url: str, timeout_s: float) -> dict[str, str]:
             if error.code not in (404, 410):
                 return {"url": url, "is": "silent", "reason": f"it answers {error.code} {error.reason}"}
         except (OSError, ValueError) as error:
-            return {"url": url, "is": "silent", "reason": str(getattr(error, "reason", "") or error)}
+            return {"url": url, "is": "silent", "reason": _reason(error)}
     return {"url": url, "is": "absent", "reason": "it answers 404 Not Found"}
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "reason", None) or error
+    return str(getattr(cause, "strerror", None) or cause)
 
 
 def _solve(order: dict[str, Any]) -> None:

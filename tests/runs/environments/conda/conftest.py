@@ -1,4 +1,7 @@
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,21 @@ def channel(open_folder: Path) -> Channel:
     made = Channel(open_folder / "channel")
     made.write()
     return made
+
+
+@pytest.fixture
+def served(channel: Channel) -> Iterator[str]:
+    """The channel's address over HTTP."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(channel.folder.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/{channel.folder.name}"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

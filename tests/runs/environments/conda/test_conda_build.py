@@ -9,14 +9,17 @@ import pytest
 
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
+from compute.registry import backend_of
 from runs.environments import environment_build, environment_ref, environment_request_locked
 from runs.environments.conda.records import lock_conda
 from runs.environments.interpreters import Interpreter
 from runs.environments.lock import lock_packages
 from runs.models import Environment
 from runs.states import EnvironmentState
+from tests.e2e.house import wait_for
 from tests.runs.environments.conda.channel import PLACEHOLDER, Channel
 from tests.runs.environments.conda.conftest import CondaOrder
+from tests.runs.environments.conftest import Builder, held_at
 from tests.runs.environments.index import Index
 
 Log = Callable[[Environment], str]
@@ -135,6 +138,21 @@ def test_a_package_of_the_lock_that_changed_in_the_channel_is_not_installed(
     assert "the conda channel gave for leaf is not what it announced (another SHA-256)" in failed.error
 
 
+@pytest.mark.parametrize("over_http", [False, True])
+def test_a_package_of_the_lock_that_the_channel_no_longer_has_is_named(
+    channel: Channel,
+    served: str,
+    conda_order: CondaOrder,
+    target: ComputeTarget,
+    backend: ComputeBackend,
+    over_http: bool,
+) -> None:
+    lock = f"# conda gone 1.5 0 {served if over_http else channel.url}/noarch/gone-1.5-0.conda sha256:{'0' * 64}\n"
+    spec = {**conda_order("gone").spec, "nonce": "again"}
+    failed = environment_build(environment_request_locked(spec, lock, target, backend).pk)
+    assert "noarch/gone-1.5-0.conda, which its index or the lock names." in failed.error
+
+
 @pytest.mark.needs("root")
 def test_conda_runs_as_the_user_who_builds_and_no_other_can_write_there(
     python_channel: Channel, conda_order: CondaOrder
@@ -151,6 +169,29 @@ def test_conda_runs_as_the_user_who_builds_and_no_other_can_write_there(
         [environment_ref(built).python, "-c", script], capture_output=True, text=True, user=200_001, group=200_001
     )
     assert "Permission denied" in done.stderr
+
+
+def test_a_builder_that_was_killed_after_conda_was_installed_leaves_nothing_in_the_way(
+    channel: Channel,
+    index: Index,
+    conda_order: CondaOrder,
+    builder: Builder,
+    gate: Path,
+) -> None:
+    channel.add("leaf", "1.5", files={"share/leaf.txt": "leaf"})
+    index.add_source("held", "1.0", action=held_at(gate))
+    environment = conda_order("leaf", pip=("held",))
+    process = builder(environment)
+    wait_for(lambda: (gate / "begun").exists(), timeout_s=60, what="pip's package being built")
+    half_built = backend_of(environment.target).environment_root() / environment.digest
+    assert (half_built / "share" / "leaf.txt").exists()
+    process.kill()
+    process.wait()
+    (gate / "open").touch()
+    again = environment_build(environment.pk)
+    assert (again.state, again.error) == (EnvironmentState.READY, "")
+    assert run(again, "-c", "import held; print('here')") == "here"
+    assert (Path(again.path) / "share" / "leaf.txt").read_text() == "leaf"
 
 
 def test_what_an_earlier_builder_left_is_built_anew(channel: Channel, conda_order: CondaOrder) -> None:

@@ -1,9 +1,5 @@
 """Channels and packages that cannot be used, each with the sentence that a person reads."""
 
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,21 +11,6 @@ from runs.models import Environment
 from runs.states import EnvironmentState
 from tests.runs.environments.conda.channel import Channel, Link
 from tests.runs.environments.conda.conftest import CondaOrder
-
-
-@pytest.fixture
-def served(channel: Channel) -> Iterator[str]:
-    """The channel's address over HTTP."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(channel.folder.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/{channel.folder.name}"
-    server.shutdown()
-    server.server_close()
 
 
 def failed(environment: Environment) -> str:
