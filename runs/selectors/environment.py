@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compute.backends.base import Ability
+from compute.registry import backend_of
 from runs.environments import advice_on, python_differs
 from runs.environments.difference import Change, difference, lock_versions
 from runs.models import Environment, Run
+from runs.spec import container_advice
 from runs.states import Again, EnvironmentState
 
 #: The steps of a build as a person sees them, each with the builder's phases that it stands for.
@@ -91,7 +94,11 @@ def advice_of(run: Run) -> list[str]:
     if run.environment is None:
         return []
     spec = run.effective_spec
-    return advice_on(run.environment.spec, legacy_keras=spec.legacy_keras, names_version=bool(spec.framework_version))
+    has_containers = Ability.CONTAINERS in backend_of(run.target).abilities
+    return [
+        *advice_on(run.environment.spec, legacy_keras=spec.legacy_keras, names_version=bool(spec.framework_version)),
+        *container_advice(spec, has_containers=has_containers),
+    ]
 
 
 def build_progress(run: Run) -> BuildProgress | None:

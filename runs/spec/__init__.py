@@ -1,6 +1,7 @@
 """What a person asks for, and what is wrong with it. Pure: no database."""
 
 from runs.spec.checks import Problem, Surroundings, TargetFacts, experiment_name_problems, problems
+from runs.spec.containers import container_advice
 from runs.spec.definition import EXCLUDED as EXCLUDED_OPTIONS
 from runs.spec.definition import NAME as DEFINITION_NAME
 from runs.spec.definition import Definition, options_beside, reference_parts
@@ -24,6 +25,7 @@ __all__ = [
     "Surroundings",
     "TargetFacts",
     "address_problem",
+    "container_advice",
     "experiment_name_problems",
     "options_beside",
     "path_inside",

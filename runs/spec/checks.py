@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from runs.spec.containers import container_contradictions
 from runs.spec.definition import options_beside
 from runs.spec.parts import address_problem, path_inside, reason_of
 from runs.spec.run_spec import RunSpec
@@ -221,15 +222,7 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
                 "or leave the conda file out.",
             )
         )
-    if spec.user_managed and (
-        spec.conda_packages or spec.pip_packages or spec.pip_requirements_file or spec.framework_version
-    ):
-        found.append(
-            Problem(
-                field="user_managed",
-                message="A user-managed image brings its own Python; leave the packages and the version empty.",
-            )
-        )
+    found += [Problem(field=field, message=message) for field, message in container_contradictions(spec)]
     return found
 
 
