@@ -128,6 +128,7 @@ def _files(environ: Mapping[str, str], pip: Mapping[str, str]) -> tuple[dict[str
         ("UV_CONFIG_FILE" if own else "XDG_CONFIG_HOME", uv_name, "" if _no_config(environ) else _uv_file(environ)),
         ("NETRC", "netrc", _netrc(environ)),
         ("SSL_CERT_FILE", "certificates.pem", certificates),
+        ("GIT_SSL_CAINFO", "certificates.pem", certificates),
         ("SSL_CLIENT_CERT", "client.pem", environ.get("SSL_CLIENT_CERT") or pip.get("client-cert") or ""),
     ]
     files: dict[str, bytes] = {}

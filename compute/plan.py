@@ -151,9 +151,9 @@ class TaskPlan:
     ``argv`` is the user's command with the environment's interpreter at its head, ``environ`` what it sees beyond the
     basics, ``token`` the task's secret for the server (``<task id>.<secret>``, never rendered), ``labels`` what an
     orphan is recognised by. ``gpu_probe`` has the script started only when TensorFlow sees a GPU; else the task exits
-    with ``GPU_NOT_SEEN_CODE``. ``cluster`` is None for a task that meets no others.
-    ``ranks`` are the keys of the tasks that this one starts by ``mpirun``, in the order of their ranks; such a task
-    (``is_rank``) waits for it.
+    with ``GPU_NOT_SEEN_CODE``. Tasks of equal ``cache_key`` share a folder for what libraries download; empty: none.
+    ``cluster`` is None for a task that meets no others. ``ranks`` are the keys of the tasks that this one starts by
+    ``mpirun``, in the order of their ranks; such a task (``is_rank``) waits for it.
     """
 
     key: str
@@ -172,6 +172,7 @@ class TaskPlan:
     log_limit_bytes: int = 0
     keras_metrics: bool = True
     gpu_probe: bool = False
+    cache_key: str = ""
     cluster: ClusterPlan | None = None
     ranks: tuple[str, ...] = ()
     is_rank: bool = False

@@ -15,12 +15,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 from compute.backends.local.backend import LocalBackend
-from runs.environments.catalogue import find
-from runs.environments.horovod.beside import PACKAGE, beside_wheel
+from runs.environments.catalogue import shipped
+from runs.environments.horovod.beside import beside_wheel
 from runs.environments.horovod.compiling import wheel_compile
 from runs.environments.horovod.key import WheelKey, python_of
 from runs.environments.horovod.machine import machine_look, missing_to_compile
@@ -82,11 +81,14 @@ def horovod_install(training_python: Path) -> Path:
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         wheel = _wheel(training_python, place)
-        return _python(training_python, place, [wheel, *_beside(place / "wheels")])
+        return _python(training_python, place, [wheel, beside_wheel(place / "wheels")])
 
 
-def _beside(folder: Path) -> list[Wheel]:
-    return [beside_wheel(folder)] if find_spec(PACKAGE) else []
+def horovod_wheel(training_python: Path) -> Wheel:
+    """The wheel that ``horovod_install`` has compiled."""
+    wheel = WheelStore(horovod_place(training_python) / "wheels").find(training_key(training_python))
+    assert wheel is not None
+    return wheel
 
 
 def training_key(training_python: Path) -> WheelKey:
@@ -96,7 +98,7 @@ def training_key(training_python: Path) -> WheelKey:
     lacks = missing_to_compile(machine)
     assert not lacks, lacks
     tensorflow = _tensorflow(interpreter.machine)
-    release = find(tensorflow.split("==")[1])
+    release = next((each for each in shipped() if each.version == tensorflow.split("==")[1]), None)
     assert release is not None
     assert release.horovod is not None
     return WheelKey(
@@ -130,7 +132,9 @@ def _wheel(training_python: Path, place: Path) -> Wheel:
 def _python(training_python: Path, place: Path, wheels: list[Wheel]) -> Path:
     """A virtual environment of the wheels and what they need, with the training environment's packages behind it."""
     python = place / "bin" / "python"
+    packages = next(training_python.parents[1].glob("lib/python3.*/site-packages"))
     stamp = {
+        "packages": str(packages),
         "training": training_python.parents[1].joinpath("installed.json").read_text(),
         "tools": TOOLS.read_text(),
         "wheels": [wheel.sha256 for wheel in wheels],
@@ -145,7 +149,6 @@ def _python(training_python: Path, place: Path, wheels: list[Wheel]) -> Path:
     bench = Bench(place)
     base = str(_interpreter(training_python).path)
     bench.uv(["venv", "--quiet", "--allow-existing", "--python", base, str(place)], what="Making .venv-horovod")
-    packages = next(training_python.parents[1].glob("lib/python3.*/site-packages"))
     behind = next(place.glob("lib/python3.*/site-packages"))
     (behind / "training.pth").write_text(f"{packages}\n")
     wanted = bench.hand_over("wanted.txt", "".join([f"{wheel.requirement}\n" for wheel in wheels]) + TOOLS.read_text())

@@ -12,8 +12,10 @@ and ``shadows`` say what a person should know before.
 from runs.environments.advice import advice_before, advice_on
 from runs.environments.again import environment_lock_problem, environment_request_locked, python_differs
 from runs.environments.build import environment_build, environment_is_being_built
-from runs.environments.catalogue import default_version, versions
+from runs.environments.catalogue import versions, withdrawn
+from runs.environments.horovod.beforehand import horovod_expectations, horovod_problems
 from runs.environments.keras import keras_variables
+from runs.environments.newest import newest_remembered, version_remarks
 from runs.environments.realised import environment_is_intact, environment_is_there, environment_ref
 from runs.environments.removal import environment_delete, environment_evict, leftovers_remove
 from runs.environments.request import environment_request, environment_spec
@@ -25,7 +27,6 @@ from runs.environments.wishes import wishes_of
 __all__ = [
     "advice_before",
     "advice_on",
-    "default_version",
     "environment_build",
     "environment_delete",
     "environment_evict",
@@ -39,14 +40,19 @@ __all__ = [
     "environment_spec",
     "environment_update",
     "environments_bytes",
+    "horovod_expectations",
+    "horovod_problems",
     "keras_variables",
     "leftovers_remove",
+    "newest_remembered",
     "python_differs",
     "revision_before",
     "revision_newest",
     "runs_unfinished",
     "shadow_warnings",
+    "version_remarks",
     "versions",
     "wishes_of",
     "with_last_use",
+    "withdrawn",
 ]

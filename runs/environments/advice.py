@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from runs.environments.catalogue import newest_offered
+from runs.environments.horovod.operations import CPU, WITHOUT_NCCL
+from runs.environments.horovod.wanted import horovod_wanted
+from runs.environments.newest import Newest, version_remarks, why_not_newer
 from runs.environments.packages import FIRST_WITH_KERAS_3, framework_minor, packages_of, release_for
 from runs.environments.request import release_chosen
 from runs.environments.requirements import Read
@@ -15,11 +19,13 @@ from runs.spec import RunSpec
 _ANY_MACHINE = "x86_64"
 
 
-def advice_before(spec: RunSpec, read: Read | None) -> list[str]:
-    """For the form. Empty where problems stand in the way, which are said elsewhere."""
+def advice_before(spec: RunSpec, read: Read | None, *, newest: Newest | None = None) -> list[str]:
+    """For the form; ``newest`` is what a run gets on its target that names no version. Empty where problems stand in
+    the way, which are said elsewhere."""
+    by_default = newest if newest and not spec.framework_version else None
     try:
         wishes = wishes_of(spec, read)
-        chosen = release_chosen(spec.framework_version)
+        chosen = by_default.release if by_default else release_chosen(spec.framework_version or newest_offered())
         release = release_for(wishes.lines, chosen)
         packages = packages_of(
             wishes.lines, release, gpu=spec.use_gpu, machine=_ANY_MACHINE, legacy_keras=spec.legacy_keras
@@ -27,15 +33,20 @@ def advice_before(spec: RunSpec, read: Read | None) -> list[str]:
     except EnvironmentFailed:
         return []
     advice = [*wishes.conda.notes, *_pin_of(wishes, chosen.version)]
+    if by_default and not packages.framework_pinned:
+        horovod = horovod_wanted(spec.distributed_backend, wishes.requirements)
+        sentence = why_not_newer(by_default.release.version, by_default.interpreter.minor, horovod=horovod)
+        advice += [sentence] if sentence else []
     if spec.legacy_keras:
-        advice.append(_keras(framework_minor(packages.framework, release), ", ".join(packages.framework)))
+        advice.append(_keras(framework_minor(packages.framework, release.version), ", ".join(packages.framework)))
     if spec.use_gpu and any(line.startswith("tensorflow-cpu") for line in packages.framework):
         advice.append("tensorflow-cpu can use no GPU, so the run will be ended before the script. Name tensorflow.")
     return advice
 
 
-def advice_on(canonical: dict[str, Any], *, legacy_keras: bool) -> list[str]:
-    """For the page of a run whose environment has this canonical description."""
+def advice_on(canonical: dict[str, Any], *, legacy_keras: bool, names_version: bool = True) -> list[str]:
+    """For the page of a run whose environment has this canonical description; ``names_version``: the run itself said
+    which TensorFlow it wants."""
     framework = canonical.get("framework")
     if not framework:
         return []
@@ -43,8 +54,12 @@ def advice_on(canonical: dict[str, Any], *, legacy_keras: bool) -> list[str]:
     advice = conda_advice(canonical)
     if framework["pinned_by"] == "user":
         advice.append(f"TensorFlow is pinned by the run itself ({named}), which wins over the platform's choice.")
+    elif not names_version:
+        advice += version_remarks(canonical)
     if legacy_keras:
-        advice.append(_keras(framework_minor(framework["requirements"], release_chosen("")), named))
+        advice.append(_keras(framework_minor(framework["requirements"], framework["version"]), named))
+    if canonical.get("gpu") and canonical.get("horovod", {}).get("operations") == CPU:
+        advice.append(WITHOUT_NCCL)
     return advice
 
 

@@ -1,7 +1,8 @@
 """The lock of an environment: every package with its version and hashes, and nothing else.
 
 What does not come from a package index stands in comment lines that only the platform writes, so that the whole stays a
-requirements file: ``# source <path> <name>==<version> <digest>`` is a package from files of the source, and
+requirements file: ``# source <path> <name>==<version> <digest>`` is a package from files of the source, or from a
+repository with its commit, and
 ``# horovod <version> tensorflow …`` the Horovod that was compiled.
 
 It comes out of the resolver's output, which an index or a package under build could have written to; so only lines
@@ -27,7 +28,8 @@ _SOURCE = re.compile(r"# source (\S+) ([a-z0-9-]+)==(\S+) ([0-9a-f]{40}|[0-9a-f]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedSource:
-    """A package that was built from files: of the part of a snapshot with this digest."""
+    """A package that was built from files: of the part of a snapshot with this digest, or of the repository that
+    ``path`` names, at the commit that is the digest."""
 
     path: str
     name: str
@@ -37,7 +39,7 @@ class LockedSource:
     @property
     def line(self) -> str:
         """As the lock has it."""
-        return f"# source {quote(self.path)} {self.name}=={self.version} {self.digest}"
+        return f"# source {quote(self.path, safe='/:+@#=&~')} {self.name}=={self.version} {self.digest}"
 
 
 class LockReader:

@@ -8,7 +8,7 @@ from django.conf import settings
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from runs.environments.catalogue import Release, releases
+from runs.environments.catalogue import Release, known
 from runs.environments.horovod.wanted import is_horovod
 from runs.errors import EnvironmentFailed
 from runs.spec import address_problem
@@ -58,7 +58,7 @@ def packages_of(
     wanted = {_framework(requirement, release, gpu=gpu) for requirement in own if _says_something(requirement)}
     framework = tuple(sorted(wanted)) or (release.requirement(gpu=gpu, machine=machine),)
     added = list(release.added)
-    minor = framework_minor(framework, release)
+    minor = framework_minor(framework, release.version)
     if legacy_keras and minor >= FIRST_WITH_KERAS_3:
         added.append(f"{LEGACY_KERAS}=={minor[0]}.{minor[1]}.*")
     is_cpu_build = {canonicalize_name(Requirement(line).name) for line in framework} == {"tensorflow-cpu"}
@@ -71,14 +71,14 @@ def packages_of(
     )
 
 
-def framework_minor(framework: Iterable[str], release: Release) -> tuple[int, int]:
-    """The minor version that the framework's requirements pin, such as (2, 21); that of ``release`` when they name
+def framework_minor(framework: Iterable[str], version: str) -> tuple[int, int]:
+    """The minor version that the framework's requirements pin, such as (2, 21); that of ``version`` when they name
     none."""
     for line in framework:
         for item in Requirement(line).specifier:
             if item.operator in ("==", "===", "~=") and (match := _MINOR.match(item.version)):
                 return int(match[1]), int(match[2])
-    major, minor, *_ = release.version.split(".")
+    major, minor, *_ = version.split(".")
     return int(major), int(minor)
 
 
@@ -88,11 +88,11 @@ def release_for(lines: Iterable[str], chosen: Release) -> Release:
     for requirement in (parsed(line) for line in lines):
         if canonicalize_name(requirement.name) not in FRAMEWORKS or not requirement.specifier:
             continue
-        for release in releases():
+        for release in known():
             if requirement.specifier.contains(release.version):
                 return release
         minors = {_minor(item.version) for item in requirement.specifier if item.operator in ("==", "===", "~=")}
-        for release in releases():
+        for release in known():
             if _minor(release.version) in minors:
                 return release
     return chosen

@@ -12,6 +12,7 @@ from runs.environments.conda.building import conda_installed
 from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
 from runs.environments.interpreters import interpreter_same
+from runs.environments.newest import version_remarks
 from runs.environments.realised import mark_remove, mark_write, size_on_disk
 from runs.environments.resolving import packages_resolve
 from runs.environments.source_builds import sources_built, sources_install
@@ -61,6 +62,8 @@ def _introduce(workshop: Workshop) -> None:
     framework = workshop.spec["framework"]
     if framework["pinned_by"] == "user":
         workshop.say(f"TensorFlow as pinned by the run: {', '.join(framework['requirements'])}")
+    for sentence in version_remarks(workshop.spec):
+        workshop.say(sentence)
     for name in workshop.spec["added"]:
         workshop.say(f"Added by the platform: {name}")
     for sentence in conda_advice(workshop.spec):

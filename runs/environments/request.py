@@ -10,11 +10,13 @@ from packaging.requirements import Requirement
 
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
-from runs.environments.catalogue import Release, default_version, find, versions
+from runs.environments.catalogue import Release, find, versions, withdrawn
 from runs.environments.conda.plan import conda_interpreter, conda_plan
+from runs.environments.conda.wishes import fitting_pythons
 from runs.environments.horovod.describing import OVERRIDE, horovod_described
 from runs.environments.horovod.wanted import horovod_wanted
 from runs.environments.interpreters import Interpreter
+from runs.environments.newest import newest_release
 from runs.environments.packages import Packages, packages_of, release_for
 from runs.environments.realised import environment_is_intact
 from runs.environments.requirements import Read
@@ -95,9 +97,16 @@ def environment_spec(
     if (file := spec.pip_requirements_file or spec.conda_dependencies_file) and read is None:
         raise ValueError(f"{file!r} belongs to a snapshot, and there is none to read it from.")
     wishes = wishes_checked(spec, read)
-    release = release_for(wishes.lines, release_chosen(spec.framework_version))
-    wanted_by = f"TensorFlow {release.version}"
-    interpreter = conda_interpreter(backend, release.pythons, wishes.conda, wanted_by=wanted_by)
+    horovod = horovod_wanted(spec.distributed_backend, wishes.requirements)
+    newest = None if spec.framework_version else newest_release(backend, horovod=horovod)
+    chosen = release_chosen(spec.framework_version) if newest is None else newest.release
+    release = release_for(wishes.lines, chosen)
+    fitting = fitting_pythons(release.pythons, wishes.conda)
+    if newest is not None and release == newest.release and newest.interpreter.minor in fitting:
+        interpreter = newest.interpreter
+    else:
+        wanted_by = f"TensorFlow {release.version}"
+        interpreter = conda_interpreter(backend, release.pythons, wishes.conda, wanted_by=wanted_by)
     conda = conda_plan(wishes.conda, backend, interpreter, release.pythons)
     lines = (*wishes.lines, *(conda.lines if conda else ()))
     packages = packages_of(
@@ -105,12 +114,10 @@ def environment_spec(
     )
     described = _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
     if wishes.sources:
-        if trees is None:
-            raise ValueError("Packages from files belong to a snapshot, and there is none to take them from.")
         described["sources"] = sources_described(wishes.sources, trees)
     if conda is not None:
         described["conda"] = conda.described
-    if horovod_wanted(spec.distributed_backend, wishes.requirements):
+    if horovod:
         described["horovod"] = horovod_described(packages.framework, interpreter, backend, gpu=spec.use_gpu)
         described["overrides"].append(OVERRIDE)
     return described
@@ -134,13 +141,12 @@ def spec_addresses(canonical: dict[str, Any]) -> set[str]:
 
 
 def release_chosen(version: str) -> Release:
-    """The release of this version, or of the default one. Raises EnvironmentFailed when it is not in the catalogue."""
-    release = find(version or default_version())
-    if release is None:
-        raise EnvironmentFailed(
-            f"TensorFlow {version} is not in the catalogue. Known versions: {', '.join(versions())}."
-        )
-    return release
+    """The release of this version. Raises EnvironmentFailed when it is not on offer."""
+    release = find(version)
+    if release is not None:
+        return release
+    why = "is switched off here" if version in withdrawn() else "is not in the catalogue"
+    raise EnvironmentFailed(f"TensorFlow {version} {why}. Known versions: {', '.join(versions())}.")
 
 
 def _described(

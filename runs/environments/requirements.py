@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from runs.environments.sources import Source, source_read
+from runs.environments.sources import Source, repository_of, repository_read, source_read
 from runs.spec import address_problem, path_inside, reason_of
 
 #: Of all files that one run reads, together.
@@ -37,7 +37,7 @@ _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _HASH_OPTION = re.compile(r"\s--hash(?:=|\s+)(\S+)")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _OTHER_OPTION = re.compile(r"\s(--?[A-Za-z][\w-]*)")
-_VCS = re.compile(r"(?:^|@\s*)(?:git|hg|svn|bzr)\+|^git@", re.IGNORECASE)
+_VCS = re.compile(r"(?:git|hg|svn|bzr)\+|git@", re.IGNORECASE)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|file:", re.IGNORECASE)
 _LOCAL = re.compile(r"^[./~]|^[\w.-]+/|\.(?:whl|zip|tar\.gz|tgz|tar\.bz2|tar\.xz)$", re.IGNORECASE)
 
@@ -164,7 +164,7 @@ class _Reader:
     def _editable(self, text: str, *, where: str, as_constraints: bool) -> None:
         if not text:
             self.refuse(where, "has -e without a folder after it.")
-        elif _VCS.search(text) or _ADDRESS.match(text):
+        elif _VCS.match(text) or _ADDRESS.match(text):
             self._requirement(text, where=where, as_constraints=as_constraints)
         else:
             self._source(text, where=where, as_constraints=as_constraints)
@@ -191,12 +191,8 @@ class _Reader:
         hashes = tuple(_HASH_OPTION.findall(line))
         text = _HASH_OPTION.sub("", line).strip()
         option = _OTHER_OPTION.search(text)
-        if _VCS.search(text):
-            self.refuse(
-                where,
-                f"names a repository in {_shown(text)}, for which there is no hash to lock. Name a release, or where "
-                "addresses are allowed an archive: name @ https://….",
-            )
+        if _VCS.match(text):
+            self._source(text, where=where, as_constraints=as_constraints, hashes=hashes)
         elif option is not None and not _is_marker(text, option.start()):
             self.refuse(where, f"has the option {_shown(option[1])}, which is not supported. Remove it.")
         elif _ADDRESS.match(text):
@@ -223,6 +219,13 @@ class _Reader:
         elif as_constraints and (requirement.extras or requirement.url):
             self.refuse(where, f"has {_shown(text)}; a constraint is a name with versions, no extras and no address.")
         else:
+            repository = repository_of(requirement, where)
+            if repository is not None:
+                if hashes:
+                    self.refuse(where, f"has a hash for {_shown(text)}, which is locked by its commit. Remove it.")
+                else:
+                    self.found.sources.append(repository)
+                return
             asked = Asked(requirement=requirement, where=where, hashes=hashes)
             (self.found.constraints if as_constraints else self.found.requirements).append(asked)
 
@@ -235,7 +238,11 @@ class _Reader:
             self.refuse(where, f"is one package from files too many: a run may have {MOST_SOURCES} of them.")
         else:
             try:
-                self.found.sources.append(source_read(text, where, self._read))
+                self.found.sources.append(
+                    repository_read(text, where, allow_urls=self._allow_urls)
+                    if _VCS.match(text)
+                    else source_read(text, where, self._read)
+                )
             except ValueError as error:
                 self.refuse(where, str(error))
 

@@ -31,11 +31,13 @@ def packages_resolve(
     for option in ("constraints", "overrides"):
         if spec.get(option):
             words += [f"--{option}", workshop.hand_over(f"{option}.in", "\n".join(spec[option]) + "\n")]
-    if beside is not None and beside.versions:
-        pins = "".join(f"{name}=={version}\n" for name, version in beside.versions.items())
-        words += ["--find-links", str(beside.wheels), "--constraints", workshop.hand_over("beside.in", pins)]
-        words += [f"--no-emit-package={name}" for name in beside.versions]
     lines = [*spec_packages(spec), *(line for one in built for line in one.requirements)]
+    if beside is not None and beside.versions:
+        # As a line of the file it counts beside the machine's own folders of packages; as an option, in their place.
+        lines.insert(0, f"--find-links {beside.wheels.as_uri()}")
+        pins = "".join(f"{name}=={version}\n" for name, version in beside.versions.items())
+        words += ["--constraints", workshop.hand_over("beside.in", pins)]
+        words += [f"--no-emit-package={name}" for name in beside.versions]
     wishes = workshop.hand_over("requirements.in", "\n".join(lines) + "\n")
     workshop.uv([*words, wishes], what="Resolving the packages", each_line=lock.line)
     text = lock_restricted(lock.text(), spec.get("hashes", {}))

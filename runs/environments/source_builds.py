@@ -1,4 +1,4 @@
-"""From files of a snapshot to wheels, with a build's rights, and from there into the environment.
+"""From files of a snapshot, or of a repository, to wheels, with a build's rights, and from there into the environment.
 
 The files are handed over readable. A package's build writes beside its files, so the build's user copies them to a
 folder of its own first, which goes when the wheels are installed.
@@ -15,6 +15,8 @@ from urllib.parse import quote
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from runs.environments.lock import LockedSource, lock_sources
+from runs.environments.repositories import repository_fetch
+from runs.environments.sources import is_repository
 from runs.environments.toolbox import build_tmp
 from runs.environments.workshop import Workshop
 from runs.errors import EnvironmentFailed, SnapshotRefused
@@ -92,14 +94,18 @@ def _wanted(workshop: Workshop) -> dict[str, Any]:
 
 
 def _build(workshop: Workshop, python: Path, folder: Path, *, path: str, described: dict[str, Any]) -> Built:
-    shown = f"./{path}" if path != "." else "the source folder"
-    handed_over = _hand_over(workshop, folder.name, described["tree"])
-    files, wheels = folder / "files", folder / "wheels"
-    workshop.say(f"Building the package in {shown}; it is installed as it is now, -e or not")
-    workshop.progress.say("resolve", f"Building the package in {shown}")
+    shown = path if is_repository(path) or path == "." else f"./{path}"
     what = f"Building the package in {shown}"
+    files, wheels = folder / "files", folder / "wheels"
     workshop.command(["/bin/mkdir", "-p", str(wheels)], what=what)
-    workshop.command(["/bin/cp", "-r", "--", str(handed_over), str(files)], what=what)
+    if is_repository(path):
+        path, digest, files = repository_fetch(workshop, path, files)
+    else:
+        digest = described["tree"]
+        handed_over = _hand_over(workshop, folder.name, digest)
+        workshop.command(["/bin/cp", "-r", "--", str(handed_over), str(files)], what=what)
+    workshop.say(f"{what}; it is installed as it is now, -e or not")
+    workshop.progress.say("resolve", what)
     if path.endswith(".whl"):
         workshop.command(["/bin/mv", "--", str(files / Path(path).name), str(wheels)], what=what)
     else:
@@ -108,10 +114,12 @@ def _build(workshop: Workshop, python: Path, folder: Path, *, path: str, describ
         workshop.uv(words, what=what)
     wheel = _wheel(workshop, wheels, shown=shown)
     name, version, _, _ = parse_wheel_filename(wheel.name)
+    if described.get("name", name) != name:
+        raise EnvironmentFailed(f"The package in {shown} is called {name}, not {described['name']}. Correct the line.")
     if "is" in described and described["is"] != f"{name}=={version}":
         raise EnvironmentFailed(f"The package in {shown} is {name}=={version} now; the lock has {described['is']}.")
     return Built(
-        source=LockedSource(path=path, name=name, version=str(version), digest=described["tree"]),
+        source=LockedSource(path=path, name=name, version=str(version), digest=digest),
         wheel=wheel,
         asked=tuple((tuple(extras), marker) for extras, marker in described["asked"]),
     )

@@ -1,5 +1,5 @@
-"""Packages that come from files of the snapshot: the lines that name them, and what of them decides an environment.
-Pure.
+"""Packages that are built from files, of the snapshot or of a repository: the lines that name them, and what of them
+decides an environment. Pure.
 
 ``-e`` makes no difference: an environment is shared and closed, so what it holds is a copy.
 """
@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from packaging.markers import InvalidMarker, Marker
+from packaging.requirements import Requirement
 from packaging.utils import InvalidName, canonicalize_name
 
-from runs.spec import path_inside
+from runs.spec import REPOSITORY, path_inside, repository_folder, repository_problem
 
 #: What makes a folder a package (PEP 517), and which files are packages by themselves.
 PACKAGE_FILES = ("pyproject.toml", "setup.py")
@@ -26,18 +28,25 @@ _OTHER_ARCHIVES = re.compile(r"\.(?:tgz|tar|tar\.bz2|tar\.xz|egg)$", re.IGNORECA
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One package of the snapshot that a line asks for. ``path`` is its folder or archive, ``.`` the whole source
-    folder; ``where`` is the line's place."""
+    """One package from files that a line asks for. ``path`` is its folder or archive in the snapshot (``.`` for the
+    whole source folder), or a repository as ``git+https://…@revision#subdirectory=…``; ``where`` is the line's place.
+    ``name`` is what the package has to be called; empty: whatever it is."""
 
     path: str
     where: str
     extras: tuple[str, ...] = ()
     marker: str = ""
+    name: str = ""
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether it is fetched, and not part of the snapshot."""
+        return is_repository(self.path)
 
     @property
     def named(self) -> str:
         """As a line would have it."""
-        return f"./{self.path}" if self.path != "." else "."
+        return self.path if self.is_repository or self.path == "." else f"./{self.path}"
 
 
 def source_read(text: str, where: str, read: Callable[[str, int], bytes | None]) -> Source:
@@ -64,16 +73,71 @@ def source_read(text: str, where: str, read: Callable[[str, int], bytes | None])
     return Source(path=path, where=where, extras=_extras(match["extras"] or ""), marker=_marker(condition.strip()))
 
 
-def sources_described(sources: Iterable[Source], tree_of: Callable[[str], str | None]) -> dict[str, Any]:
-    """What the canonical description of an environment says of ``sources``: by path, the digest of its files and how
-    it is asked for. Empty when there are none."""
+def repository_of(requirement: Requirement, where: str) -> Source | None:
+    """The repository that ``requirement`` names, whose address was checked; None when it names none."""
+    if not (requirement.url or "").startswith("git+"):
+        return None
+    return Source(
+        path=_repository(requirement.url or "")[0],
+        where=where,
+        extras=tuple(sorted({canonicalize_name(extra) for extra in requirement.extras})),
+        marker=str(requirement.marker or ""),
+        name=canonicalize_name(requirement.name),
+    )
+
+
+def repository_read(text: str, where: str, *, allow_urls: bool) -> Source:
+    """The repository that ``text`` names without a package before it: ``git+https://…#egg=name ; marker``. Raises
+    ValueError with the end of a sentence when it cannot be used."""
+    address, _, condition = (part.strip() for part in text.partition(";"))
+    if problem := repository_problem(address, allow_urls=allow_urls):
+        raise ValueError(problem)
+    path, egg = _repository(address)
+    match = _PATH.fullmatch(egg)
+    assert match is not None
+    return Source(
+        path=path,
+        where=where,
+        extras=_extras(match["extras"] or ""),
+        marker=_marker(condition),
+        name=canonicalize_name(match["path"]),
+    )
+
+
+def sources_described(sources: Iterable[Source], tree_of: Callable[[str], str | None] | None) -> dict[str, Any]:
+    """What the canonical description of an environment says of ``sources``: by path, the digest of its files (not of a
+    repository's, which only its build fetches) and how it is asked for. Empty when there are none. Raises ValueError
+    when something lies in a snapshot and there is no ``tree_of`` it."""
     described: dict[str, Any] = {}
     for source in sorted(sources, key=lambda source: (source.path, source.extras, source.marker)):
-        entry = described.setdefault(source.path, {"tree": tree_of(source.path), "asked": []})
+        if source.path not in described:
+            if not source.is_repository and tree_of is None:
+                raise ValueError(f"{source.named} belongs to a snapshot, and there is none to take it from.")
+            origin = {} if source.is_repository or tree_of is None else {"tree": tree_of(source.path)}
+            described[source.path] = {**origin, "asked": []}
+        entry = described[source.path]
+        if source.name:
+            entry["name"] = source.name
         asked = [list(source.extras), source.marker]
         if asked not in entry["asked"]:
             entry["asked"].append(asked)
     return described
+
+
+def is_repository(path: str) -> bool:
+    """Whether a source of this path is a repository. No path of a snapshot has two slashes."""
+    return path.startswith(("git+https://", "git+http://"))
+
+
+def _repository(address: str) -> tuple[str, str]:
+    """The one spelling of a repository's address, and the name that it gives to the package."""
+    match = REPOSITORY.fullmatch(address)
+    assert match is not None
+    more = match["more"] or ""
+    egg = next((part.removeprefix("egg=") for part in more.split("&") if part.startswith("egg=")), "")
+    revision = f"@{match['revision']}" if match["revision"] else ""
+    folder = repository_folder(more)
+    return f"git+{match['address']}{revision}{f'#subdirectory={folder}' if folder else ''}", unquote(egg)
 
 
 def _below(path: str, name: str) -> str:

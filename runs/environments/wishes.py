@@ -15,9 +15,9 @@ from runs.environments.conda.wishes import CondaWishes, conda_wishes
 from runs.environments.horovod.wanted import is_horovod, line_problem
 from runs.environments.packages import FRAMEWORKS, parsed, spelled
 from runs.environments.requirements import Asked, Read, requirements_read
-from runs.environments.sources import Source
+from runs.environments.sources import Source, repository_of
 from runs.errors import EnvironmentFailed
-from runs.spec import Problem, RunSpec
+from runs.spec import Problem, RunSpec, address_problem
 
 FORM = "pip packages"
 _FIELDS = {FORM: "pip_packages", CONDA_FORM: "conda_packages"}
@@ -64,15 +64,16 @@ def wishes_of(spec: RunSpec, read: Read | None) -> Wishes:
     Lines of the form that cannot be read are left out: ``runs.spec.problems`` names them. A constraint on TensorFlow,
     which is installed in any case, counts as a requirement.
     """
-    asked = [Asked(requirement=line, where=FORM) for line in map(_readable, spec.pip_packages) if line is not None]
+    lines = [line for line in map(_readable, spec.pip_packages) if line is not None]
+    asked = [Asked(requirement=line, where=FORM) for line in lines if not _is_repository(line)]
+    sources = [source for line in lines if _is_repository(line) and (source := repository_of(line, FORM))]
     constraints: list[Asked] = []
-    sources: list[Source] = []
     problems: list[str] = []
     if spec.pip_requirements_file and read is not None:
         found = requirements_read(spec.pip_requirements_file, read, allow_urls=settings.ENV.allow_url_packages)
         asked += [*found.requirements, *(limit for limit in found.constraints if _is_framework(limit))]
         constraints = [limit for limit in found.constraints if not _is_framework(limit)]
-        sources = found.sources
+        sources += found.sources
         problems = found.problems
     conda = conda_wishes(spec, read)
     asked += [*conda.requirements, *(limit for limit in conda.constraints if _is_framework(limit))]
@@ -162,6 +163,10 @@ def _readable(line: str) -> Requirement | None:
         return Requirement(line)
     except (InvalidRequirement, RecursionError):
         return None
+
+
+def _is_repository(line: Requirement) -> bool:
+    return bool(line.url) and not address_problem(line, allow_urls=True) and (line.url or "").startswith("git+")
 
 
 def _is_framework(asked: Asked) -> bool:

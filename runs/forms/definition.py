@@ -43,6 +43,7 @@ class DefinitionForm(forms.Form):
     name = forms.CharField(
         label="Name",
         max_length=200,
+        error_messages={"required": "Give it a name, such as vision."},
         help_text="Runs name it: letters, digits, - _ and ., at most 60 characters. It cannot be changed later.",
         widget=forms.TextInput(attrs={"class": "form-control mono", "autocomplete": "off", "spellcheck": "false"}),
     )
@@ -68,7 +69,9 @@ class DefinitionForm(forms.Form):
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
     )
     pip_packages = _lines(
-        "pip packages", help_text="One a line, such as scikit-learn or pandas>=2.", placeholder="scikit-learn"
+        "pip packages",
+        help_text="One a line, such as scikit-learn or pandas>=2. TensorFlow is there already; horovod is compiled.",
+        placeholder="scikit-learn",
     )
     requirements = _lines(
         "Requirements",
@@ -82,10 +85,10 @@ class DefinitionForm(forms.Form):
         label="Environment variables",
     )
     note = forms.CharField(
-        label="What changed",
+        label="Note",
         required=False,
         max_length=500,
-        help_text="A line for the list of versions.",
+        help_text="A line for the list of versions: what changed, and why.",
         widget=forms.TextInput(attrs={"class": "form-control", "autocomplete": "off"}),
     )
 
@@ -100,8 +103,7 @@ class DefinitionForm(forms.Form):
         known = versions()
         asked = self["framework_version"].value() or ""
         others = [(asked, f"{asked} (not in the catalogue)")] if asked and asked not in known else []
-        newest = f"Newest at the time of a build ({known[0]})" if known else "Newest at the time of a build"
-        choices = [("", newest), *((version, version) for version in known), *others]
+        choices = [("", "The newest at the time of a build"), *((version, version) for version in known), *others]
         self.fields["framework_version"].widget.choices = choices
 
     def clean_name(self) -> str:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
+from django.db.models import Prefetch
 from django.utils.datastructures import MultiValueDict
 
 from compute.masking import MASK, SECRET_NAME
 from compute.models import ComputeTarget
-from runs.environments import versions
+from compute.registry import backend_of
+from runs.environments import newest_remembered, versions
 from runs.forms.distribution import FIELDS, DistributionFields
 from runs.forms.rows import Row, RowsField, as_typed
-from runs.models import Experiment, Run, Upload
+from runs.models import Experiment, NamedEnvironmentVersion, Run, Upload
 from runs.permissions import named_environments_visible_to, targets_for
 from runs.spec import Problem, RunSpec
 
@@ -260,6 +262,7 @@ class SubmitForm(DistributionFields):
         return RunSpec(
             entry_script=str(self["entry_script"].value() or ""),
             environment_definition=str(self["environment_definition"].value() or ""),
+            compute_target=str(self["compute_target"].value() or ""),
             framework_version=str(self["framework_version"].value() or ""),
             pip_packages=package_lines(str(self["pip_packages"].value() or "")),
             pip_requirements_file=str(self["pip_requirements_file"].value() or ""),
@@ -403,8 +406,9 @@ class SubmitForm(DistributionFields):
         named = named_environments_visible_to(self.user).filter(archived_at=None)
         choices: list[Any] = [("", "None: packages of its own")]
         known = {""}
-        for each in named.prefetch_related("versions")[:_MOST_NAMES]:
-            numbers = [version.number for version in each.versions.all()[:_MOST_VERSIONS]]
+        numbered = Prefetch("versions", queryset=NamedEnvironmentVersion.objects.defer("content"))
+        for each in named.prefetch_related(numbered)[:_MOST_NAMES]:
+            numbers = [version.number for version in each.versions.all()][:_MOST_VERSIONS]
             options = [(each.name, f"{each.name} (newest: version {numbers[0]})")]
             options += [(f"{each.name}@{number}", f"{each.name}, version {number}") for number in numbers]
             choices.append((each.name, options))
@@ -415,11 +419,13 @@ class SubmitForm(DistributionFields):
         return choices
 
     def _version_choices(self) -> list[tuple[str, str]]:
-        newest = f"Newest ({self.versions[0]})" if self.versions else "Newest"
-        choices = [("", newest), *((version, version) for version in self.versions)]
+        target = next((target for target in self.targets if target.name == self["compute_target"].value()), None)
+        newest = None if target is None else newest_remembered(backend_of(target))
+        shown = f"Newest ({newest.release.version})" if newest else "Newest"
+        choices = [("", shown), *((version, version) for version in self.versions)]
         asked = self["framework_version"].value()
         if asked and asked not in self.versions:
-            choices.append((asked, f"{asked} (not in the catalogue)"))
+            choices.append((asked, f"{asked} (not on offer)"))
         return choices
 
 

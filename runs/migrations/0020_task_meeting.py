@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("runs", "0004_named_environments"),
+        ("runs", "0005_framework_versions"),
     ]
 
     operations = [

@@ -62,6 +62,7 @@ def task_plan(run: Run, task: Task) -> TaskPlan:
         log_limit_bytes=settings.ENV.log_limit_bytes,
         keras_metrics=spec.keras_metrics,
         gpu_probe=bool(gpu_indexes),
+        cache_key=str(run.owner_id),
         cluster=_cluster(task, roles) if role.listens else None,
         ranks=tuple(rank.key for rank in launched) if role.launches else (),
         is_rank=role.launched,

@@ -16,6 +16,7 @@ from runs.environments import (
     environment_spec,
     environment_update,
     python_differs,
+    version_remarks,
 )
 from runs.environments.definitions import effective
 from runs.errors import EnvironmentFailed
@@ -40,6 +41,7 @@ def step_submitted(run: Run) -> float | None:
     sentences = ["The environment is ready." if ready else "The environment is being prepared."]
     if run.again == Again.EXACTLY and (other := python_differs(environment.spec, run.environment_spec or {})):
         sentences.append(other)
+    sentences += [] if run.effective_spec.framework_version else version_remarks(environment.spec)
     try:
         run_transition(
             run,

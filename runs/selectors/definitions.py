@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from django.db.models import F, Max, QuerySet
+from django.db.models.functions import Lower
 from django.http import Http404
 
 from runs.models import Environment, NamedEnvironment, NamedEnvironmentVersion, Run
@@ -71,11 +72,18 @@ def named_environment_of(run: Run, user: User | AnonymousUser) -> NamedEnvironme
     return named_environments_visible_to(cast("User", user)).filter(name=definition.name).first()
 
 
-def newest_versions(named: QuerySet[NamedEnvironment]) -> list[NamedEnvironmentVersion]:
+def newest_versions(named: QuerySet[NamedEnvironment]) -> QuerySet[NamedEnvironmentVersion]:
     """The newest version of each, by name."""
     found = NamedEnvironmentVersion.objects.filter(named__in=named.values("pk"))
     newest = found.annotate(newest=Max("named__versions__number")).filter(number=F("newest"))
-    return sorted(newest.select_related("named__owner", "created_by"), key=lambda each: each.named.name.lower())
+    return newest.select_related("named__owner").order_by(Lower("named__name"))
+
+
+def named_versions_of(environment: Environment, user: User | AnonymousUser) -> list[NamedEnvironmentVersion]:
+    """The versions of which ``environment`` was built ahead of any run, as far as ``user`` may see them."""
+    visible = named_environments_visible_to(cast("User", user))
+    versions = NamedEnvironmentVersion.objects.filter(environments=environment, named__in=visible.values("pk"))
+    return list(versions.select_related("named").defer("content"))
 
 
 def definition_words(definition: Definition) -> str:

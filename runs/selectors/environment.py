@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from compute.backends.base import Ability
+from compute.registry import backend_of
 from runs.environments import advice_on, python_differs
 from runs.environments.difference import Change, difference, lock_versions
 from runs.models import Environment, Run
+from runs.spec import container_advice
 from runs.states import Again, EnvironmentState
 
 #: The steps of a build as a person sees them, each with the builder's phases that it stands for.
@@ -15,6 +18,16 @@ _STEPS = (
     ("Download", ("download",)),
     ("Install", ("install",)),
     ("Compile", ("compile",)),
+    ("Seal", ("seal", "ready")),
+)
+#: The same where Horovod is compiled on the way.
+_STEPS_WITH_HOROVOD = (
+    ("Resolve", ("resolve",)),
+    ("Horovod", ("horovod",)),
+    ("Download", ("create", "download")),
+    ("Install", ("install",)),
+    ("Compile", ("compile",)),
+    ("Check", ("check",)),
     ("Seal", ("seal", "ready")),
 )
 
@@ -78,7 +91,14 @@ def update_of(run: Run) -> Update | None:
 
 def advice_of(run: Run) -> list[str]:
     """What is worth knowing of the run's packages, as sentences; empty before it has an environment."""
-    return advice_on(run.environment.spec, legacy_keras=run.effective_spec.legacy_keras) if run.environment else []
+    if run.environment is None:
+        return []
+    spec = run.effective_spec
+    has_containers = Ability.CONTAINERS in backend_of(run.target).abilities
+    return [
+        *advice_on(run.environment.spec, legacy_keras=spec.legacy_keras, names_version=bool(spec.framework_version)),
+        *container_advice(spec, has_containers=has_containers),
+    ]
 
 
 def build_progress(run: Run) -> BuildProgress | None:
@@ -90,10 +110,11 @@ def environment_progress(environment: Environment) -> BuildProgress:
     """How far the build of ``environment`` is."""
     told = environment.progress
     phase = "ready" if environment.state == EnvironmentState.READY else told.get("phase", "")
-    now = next((place for place, (_, phases) in enumerate(_STEPS) if phase in phases), -1)
+    named = _STEPS_WITH_HOROVOD if "horovod" in environment.spec else _STEPS
+    now = next((place for place, (_, phases) in enumerate(named) if phase in phases), -1)
     steps = tuple(
         Step(label=label, state="done" if place < now or phase == "ready" else "now" if place == now else "next")
-        for place, (label, _) in enumerate(_STEPS)
+        for place, (label, _) in enumerate(named)
     )
     is_download = phase == "download"
     return BuildProgress(

@@ -66,10 +66,9 @@ def package_check(
     except (TargetUnreachable, OSError) as error:
         return PackageCheck(state="unchecked", sentence=f"The packages were not checked: {error}")
     digest = spec_digest(canonical)
-    environment = revision_taken(canonical, target)
-    is_ready = environment is not None and environment.state == EnvironmentState.READY
-    if environment is not None and is_ready and environment_is_intact(environment):
-        return PackageCheck(state="ready", sentence=_ready(environment))
+    built = revision_taken(canonical, target)
+    if built is not None and built.lock:
+        return _built(built)
     check: Callable[[], Finding] = partial(packages_foresee, canonical, backend)
     return _said(_checker.ask(digest, person=user.pk, check=check), digest)
 
@@ -86,7 +85,14 @@ def _said(finding: Finding | None, digest: str) -> PackageCheck:
     return PackageCheck(state=finding.outcome.value, sentence=finding.sentence, remarks=finding.remarks)
 
 
-def _ready(environment: Environment) -> str:
+def _built(environment: Environment) -> PackageCheck:
+    """For an environment that was built once: a run gets the very packages of its lock."""
     python = ".".join(environment.python_version.split(".")[:2])
-    name = environment_title(environment).name
-    return f"Ready: {name}, for Python {python}. The environment is there, and nothing has to be built."
+    name = f"{environment_title(environment).name}, for Python {python}"
+    if environment.state == EnvironmentState.READY and environment_is_intact(environment):
+        return PackageCheck(
+            state="ready", sentence=f"Ready: {name}. The environment is there, and nothing has to be built."
+        )
+    return PackageCheck(
+        state="found", sentence=f"Built before: {name}. The environment is installed again by its lock."
+    )

@@ -10,16 +10,26 @@ from django.conf import settings
 
 from compute.leases import inventory_of
 from compute.models import ComputeTarget
+from compute.registry import backend_of
 from runs.distribution import distribution_of
 from runs.distribution.room import room_problems
-from runs.environments import advice_before, shadow_warnings, versions, wishes_of
+from runs.environments import (
+    advice_before,
+    newest_remembered,
+    shadow_warnings,
+    versions,
+    wishes_of,
+    withdrawn,
+)
 from runs.environments.definitions import effective
+from runs.environments.horovod.wanted import horovod_wanted
 from runs.errors import SpecProblems
 from runs.models import Run, Snapshot
 from runs.permissions import targets_for
 from runs.services.definitions import definition_find, definition_problems
+from runs.services.horovod import horovod_advice_at, horovod_problems_at
 from runs.services.store import clean_tags, run_store, run_stored
-from runs.services.surroundings import target_facts
+from runs.services.surroundings import readable, target_facts
 from runs.snapshots import snapshot_paths, snapshot_reader
 from runs.spec import (
     Definition,
@@ -28,7 +38,6 @@ from runs.spec import (
     Surroundings,
     TargetFacts,
     experiment_name_problems,
-    path_inside,
     problems,
 )
 
@@ -79,6 +88,7 @@ def submission_problems(
         target=facts,
         targets=tuple(allowed),
         versions=versions(),
+        withdrawn=withdrawn(),
         allow_urls=settings.ENV.allow_url_packages,
     )
     found = [
@@ -89,8 +99,10 @@ def submission_problems(
     ]
     if definition is not None:
         found += _definition_problems(definition, spec=spec, target=facts)
-    if target is not None and not any(problem.field in _COUNTED for problem in found):
-        found += _room_problems(spec, target)
+    if target is not None:
+        found += horovod_problems_at(target, spec, snapshot=snapshot, definition=definition)
+        if not any(problem.field in _COUNTED for problem in found):
+            found += _room_problems(spec, target)
     return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found]
 
 
@@ -104,7 +116,11 @@ def package_problems(
     found = [problem for problem in problems(spec, around) if problem.field in PACKAGE_PROBLEMS]
     if definition is not None:
         found += _definition_problems(definition, spec=spec, target=None)
-    return [*found, *_wish_problems(spec, snapshot)]
+    found += _wish_problems(spec, snapshot)
+    target = ComputeTarget.objects.filter(name=spec.compute_target).first()
+    if target is not None:
+        found += horovod_problems_at(target, spec, snapshot=snapshot, definition=definition)
+    return found
 
 
 def count_problems(spec: RunSpec) -> list[Problem]:
@@ -116,10 +132,14 @@ def count_problems(spec: RunSpec) -> list[Problem]:
 def submission_advice(spec: RunSpec, *, snapshot: Snapshot | None, definition: Definition | None = None) -> list[str]:
     """What is worth knowing before a submission and is no problem of it, as sentences. ``definition`` is what its named
     environment means."""
+    target = ComputeTarget.objects.filter(name=spec.compute_target).first()
+    horovod = [] if target is None else horovod_advice_at(target, spec, snapshot=snapshot, definition=definition)
     spec, read = effective(spec, definition, None if snapshot is None else snapshot_reader(snapshot))
-    advice = advice_before(spec, read)
+    wishes = wishes_of(spec, read)
+    wanted = horovod_wanted(spec.distributed_backend, wishes.requirements)
+    newest = None if target is None else newest_remembered(backend_of(target), horovod=wanted)
+    advice = [*advice_before(spec, read, newest=newest), *horovod]
     if snapshot is not None:
-        wishes = wishes_of(spec, read)
         advice += shadow_warnings(snapshot_paths(snapshot), entry_script=spec.entry_script, packages=wishes.lines)
     return advice
 
@@ -138,19 +158,7 @@ def _room_problems(spec: RunSpec, target: ComputeTarget) -> list[Problem]:
 def _wish_problems(spec: RunSpec, snapshot: Snapshot | None) -> Iterable[Problem]:
     """What is wrong within the files that name packages, and between them and the packages of the form. That a file
     is not there is said elsewhere."""
-    if snapshot is None:
-        return wishes_of(spec, None).problems
-    readable = dataclasses.replace(
-        spec,
-        pip_requirements_file=_if_in(snapshot, spec.pip_requirements_file),
-        conda_dependencies_file=_if_in(snapshot, spec.conda_dependencies_file),
-    )
-    return wishes_of(readable, snapshot_reader(snapshot)).problems
-
-
-def _if_in(snapshot: Snapshot, named: str) -> str:
-    path = path_inside(named)
-    return named if path is not None and snapshot.files.filter(path=path).exists() else ""
+    return wishes_of(*readable(spec, snapshot)).problems
 
 
 def run_submit(

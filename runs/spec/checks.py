@@ -14,6 +14,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from runs.spec.containers import container_contradictions
 from runs.spec.definition import options_beside
 from runs.spec.parts import address_problem, path_inside, reason_of
 from runs.spec.run_spec import RunSpec
@@ -52,13 +53,15 @@ class TargetFacts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a spec is checked against. ``files`` are the snapshot's paths, None before there is a snapshot;
-    ``target`` is None when no target of that name may be used; ``versions`` are the catalogue's, newest first;
-    ``allow_urls`` is the administrator's word on packages that are named by an address."""
+    ``target`` is None when no target of that name may be used; ``versions`` are the catalogue's, newest first, and
+    ``withdrawn`` those that an administrator has switched off; ``allow_urls`` is the administrator's word on packages
+    that are named by an address."""
 
     files: Collection[str] | None
     target: TargetFacts | None
     targets: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     allow_urls: bool = False
 
 
@@ -176,13 +179,9 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
     found += _file("pip_requirements_file", spec.pip_requirements_file, around, like="requirements.txt")
     found += _file("conda_dependencies_file", spec.conda_dependencies_file, around, like="environment.yml")
     if spec.framework_version and around.versions and spec.framework_version not in around.versions:
-        found.append(
-            Problem(
-                field="framework_version",
-                message=f"TensorFlow {spec.framework_version} is not in the catalogue. "
-                f"Known versions: {', '.join(around.versions)}.",
-            )
-        )
+        why = "is switched off here" if spec.framework_version in around.withdrawn else "is not in the catalogue"
+        message = f"TensorFlow {spec.framework_version} {why}. Known versions: {', '.join(around.versions)}."
+        found.append(Problem(field="framework_version", message=message))
     if spec.conda_dependencies_file and (spec.conda_packages or spec.pip_packages or spec.pip_requirements_file):
         found.append(
             Problem(
@@ -191,15 +190,7 @@ def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
                 "or leave the conda file out.",
             )
         )
-    if spec.user_managed and (
-        spec.conda_packages or spec.pip_packages or spec.pip_requirements_file or spec.framework_version
-    ):
-        found.append(
-            Problem(
-                field="user_managed",
-                message="A user-managed image brings its own Python; leave the packages and the version empty.",
-            )
-        )
+    found += [Problem(field=field, message=message) for field, message in container_contradictions(spec)]
     return found
 
 

@@ -12,12 +12,14 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from runs.environments import environment_delete, revision_before, revision_newest, runs_unfinished
-from runs.environments.catalogue import releases
+from runs.environments.advice import conda_advice
+from runs.environments.catalogue import known, newest_offered, releases
 from runs.environments.difference import difference
 from runs.errors import NotNow
 from runs.forms.environment_filters import EnvironmentFilter
-from runs.models import Environment
+from runs.models import Environment, FrameworkVersion
 from runs.permissions import is_administrator
+from runs.selectors.definitions import named_versions_of
 from runs.selectors.environment import environment_progress, lock_listed
 from runs.selectors.environments import (
     build_stream,
@@ -90,8 +92,12 @@ def environment(request: PageRequest, environment_id: int) -> HttpResponse:
 @login_required
 @require_GET
 def frameworks(request: PageRequest) -> HttpResponse:
-    """The TensorFlow versions on offer."""
-    return render(request, "environments/frameworks.html", {"releases": releases()})
+    """The TensorFlow versions on offer; administrators see those that are switched off too."""
+    may_change = request.user.has_perm("runs.change_frameworkversion")
+    changed = {row.version: row.pk for row in FrameworkVersion.objects.all()} if may_change else {}
+    rows = [(release, changed.get(release.version)) for release in (known() if may_change else releases())]
+    context = {"rows": rows, "newest": newest_offered(), "may_change": may_change}
+    return render(request, "environments/frameworks.html", context)
 
 
 @login_required
@@ -155,11 +161,13 @@ def _still(request: PageRequest, found: Environment) -> dict[str, Any]:
         "packages": lock_listed(found.lock),
         "runs": runs[:RUNS_SHOWN],
         "run_count": runs.count(),
+        "named_versions": named_versions_of(found, request.user),
         "before": before,
         "newest": revision_newest(found),
         "others": [(each, environment_title(each)) for each in others],
         "other": other,
         "changes": difference(other.lock, found.lock) if other else [],
+        "conda_advice": conda_advice(found.spec),
     }
 
 

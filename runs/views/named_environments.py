@@ -56,9 +56,8 @@ def named_list(request: PageRequest) -> HttpResponse:
 def named(request: PageRequest, named_id: int) -> HttpResponse:
     """One version, by ``?version=``, otherwise the newest, with what changed before it and what is built of it."""
     found = named_environment_for(request.user, named_id)
-    versions = list(found.versions.select_related("created_by")[:MOST_VERSIONS])
-    asked = request.GET.get("version", "")
-    shown = next((each for each in versions if str(each.number) == asked), versions[0])
+    versions = list(found.versions.select_related("created_by").defer("content")[:MOST_VERSIONS])
+    shown = _version(found, request.GET.get("version", ""))
     before = found.versions.filter(number__lt=shown.number).first()
     built = built_of(found)
     context = {

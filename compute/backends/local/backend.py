@@ -15,6 +15,7 @@ from django.conf import settings
 from compute.backends.base import Ability
 from compute.backends.local import handling, outputs, watching
 from compute.backends.local.builds import LocalBuildCommand, tree_seal, tree_unseal_and_remove
+from compute.backends.local.caches import cache_group
 from compute.backends.local.environ import SYSTEM_PATH, harness_environ, without_secrets
 from compute.backends.local.facts import local_facts
 from compute.backends.local.folders import Folders
@@ -194,7 +195,12 @@ class LocalBackend:
         handle = Handle(
             key=plan.key,
             node=plan.node,
-            native={"python": str(python), "tools": str(tools), "gpus": bool(plan.gpu_indexes)},
+            native={
+                "python": str(python),
+                "tools": str(tools),
+                "gpus": bool(plan.gpu_indexes),
+                "cache": plan.cache_key,
+            },
         )
         before = watching.task_observe(folder).liveness
         if before is Liveness.ALIVE or before is Liveness.EXITED:
@@ -258,7 +264,10 @@ class LocalBackend:
         except FileNotFoundError:
             return Identity(name="trainhouse")
         identity = self.identities.task(owner)
-        return replace(identity, groups=gpu_groups()) if identity.uid and handle.native.get("gpus") else identity
+        if identity.uid is None:
+            return identity
+        groups = gpu_groups() if handle.native.get("gpus") else ()
+        return replace(identity, groups=(*groups, *cache_group(handle.native.get("cache", ""), folders=self.folders)))
 
     def _spool_open(self, handle: Handle, stream: str) -> int:
         if stream not in STREAMS:

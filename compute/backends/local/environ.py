@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from compute.backends.local.caches import cache_environ
 from compute.backends.local.identities import Identity
 from compute.masking import mask
 from compute.plan import TaskPlan
@@ -38,8 +39,10 @@ _NOT_FOR_BUILDS = frozenset(
 )
 
 
-def script_environ(plan: TaskPlan, *, folder: Path, tools: Path, identity: Identity) -> dict[str, str]:
-    """The whole environment of the script.
+def script_environ(
+    plan: TaskPlan, *, folder: Path, tools: Path, identity: Identity, cache: Path | None = None
+) -> dict[str, str]:
+    """The whole environment of the script. ``cache`` is the folder for what libraries download.
 
     The plan's variables win over the defaults, but not over what tells the in-job API where it is, and not over the
     GPUs that are leased: those of others stay out of sight.
@@ -58,6 +61,7 @@ def script_environ(plan: TaskPlan, *, folder: Path, tools: Path, identity: Ident
         "MPLBACKEND": "Agg",
         "MPLCONFIGDIR": str(home / ".config" / "matplotlib"),
         "XDG_CACHE_HOME": str(home / ".cache"),
+        **(cache_environ(cache) if cache is not None else {}),
         **plan.environ,
     }
     if plan.environment is not None:

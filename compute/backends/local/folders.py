@@ -35,6 +35,10 @@ class Folders:
         return self.data / "build"
 
     @property
+    def caches(self) -> Path:
+        return self.data / "caches"
+
+    @property
     def index(self) -> Path:
         return self.data / "index"
 
@@ -43,6 +47,12 @@ class Folders:
         if not _KEY.fullmatch(key):
             raise ValueError(f"The task key {key!r} must be letters, digits, dots, dashes and underscores.")
         return self.tasks / key
+
+    def cache(self, key: str) -> Path:
+        """The folder of downloads of ``key``. Raises ValueError for a key that is no plain file name."""
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"The cache key {key!r} must be letters, digits, dots, dashes and underscores.")
+        return self.caches / key
 
     def half_laid(self, key: str) -> Path:
         """The folder of the task ``key`` while it is being laid out. No key begins with a dot."""
@@ -54,6 +64,7 @@ class Folders:
         for path, mode, owner in (
             (self.data, 0o711, os.geteuid()),
             (self.tasks, 0o711, os.geteuid()),
+            (self.caches, 0o711, os.geteuid()),
             (self.tools, 0o755, os.geteuid()),
             (self.environments, 0o755, build),
             (self.build, 0o700, build),

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from compute.backends.local.caches import cache_ensure, cache_groups
 from compute.backends.local.environ import script_environ
 from compute.backends.local.folders import Folders
 from compute.backends.local.handling import path_names
@@ -47,15 +48,18 @@ def task_lay(
             return final
         tree_remove(fresh)
         try:
+            in_use = _ids_in_use(folders, identities)
+            cache = _cache(plan, folders, identities, in_use)
             identity = _identity_beside(beside, folders, identities) or identities.free_for(
-                task_id_of(plan), in_use=_user_ids_in_use(folders, identities)
+                task_id_of(plan), in_use=in_use | cache_groups(folders)
             )
         except LookupError as error:
             raise LaunchRefused(str(error)) from error
         try:
             fresh.mkdir(mode=0o700)
             os.chown(fresh, identity.owner, identity.owner)
-            _fill(fresh, plan, identity, environ=script_environ(plan, folder=final, tools=tools, identity=identity))
+            environ = script_environ(plan, folder=final, tools=tools, identity=identity, cache=cache)
+            _fill(fresh, plan, identity, environ=environ)
             fresh.rename(final)
         except OSError as error:
             tree_remove(fresh)
@@ -76,7 +80,16 @@ def _identity_beside(keys: Collection[str], folders: Folders, identities: Identi
     return None
 
 
-def _user_ids_in_use(folders: Folders, identities: Identities) -> set[int]:
+def _cache(plan: TaskPlan, folders: Folders, identities: Identities, in_use: set[int]) -> Path | None:
+    if not plan.cache_key:
+        return None
+    try:
+        return cache_ensure(plan.cache_key, folders=folders, identities=identities, in_use=in_use)
+    except OSError as error:
+        raise LaunchRefused(_trouble(folders.cache(plan.cache_key), error)) from error
+
+
+def _ids_in_use(folders: Folders, identities: Identities) -> set[int]:
     if not identities.separate:
         return set()
     with os.scandir(folders.tasks) as entries:

@@ -46,7 +46,7 @@ def process_detach(
         "environ": dict(environ),
         "folder": str(folder),
         "log": log,
-        "umask": 0o077,
+        "umask": 0o007,  # every task has a group of its own, and what it downloads belongs to its owner's
         "uid": identity.uid,
         "groups": list(identity.groups),
     }

@@ -55,17 +55,18 @@ def conda_installed(workshop: Workshop, interpreter: Interpreter) -> Iterator[Co
     if not has_python:
         _check_own_python(workshop, interpreter)
         venv_create(workshop, interpreter.path)
-    _install(workshop, interpreter, records)
-    stands_on = _own_python(workshop) if has_python else interpreter
-    if workshop.lock:
-        yield CondaInstalled(records=records, interpreter=stands_on, beside=None)
-        return
     wheels = build_tmp() / f"conda-{workshop.environment.digest[:16]}"
-    _remove(workshop, wheels)
+    found = _install(workshop, interpreter, records, wheels=None if workshop.lock else wheels)
+    stands_on = _own_python(workshop) if has_python else interpreter
+    beside = None if workshop.lock else Beside(wheels=wheels, versions=found)
     try:
-        yield CondaInstalled(records=records, interpreter=stands_on, beside=_beside(workshop, interpreter, wheels))
+        yield CondaInstalled(records=records, interpreter=stands_on, beside=beside)
     finally:
-        _remove(workshop, wheels)
+        if beside is not None:
+            workshop.command(["/bin/rm", "-rf", "--", str(wheels)], what="Clearing up after the conda packages")
+    if has_python:
+        order = {"action": "compile", "channels": [], "prefix": str(workshop.path)}
+        conda_run(workshop, workshop.python, order, what="Compiling the conda packages", answers=_no_answers)
 
 
 def _is_asked(workshop: Workshop) -> bool:
@@ -100,12 +101,17 @@ def _solved(workshop: Workshop, interpreter: Interpreter) -> list[CondaRecord]:
     return records
 
 
-def _install(workshop: Workshop, interpreter: Interpreter, records: list[CondaRecord]) -> None:
+def _install(
+    workshop: Workshop, interpreter: Interpreter, records: Sequence[CondaRecord], *, wheels: Path | None
+) -> dict[str, str]:
+    """The Python distributions among ``records``, by name, when ``wheels`` is where to describe them."""
     workshop.progress.say("create", f"Installing {len(records)} conda packages")
+    found: dict[str, str] = {}
     order = {
         "action": "install",
-        "channels": sorted({record.channel.rpartition("/")[0] for record in records}),
+        "channels": list(dict.fromkeys(record.channel for record in records)),
         "prefix": str(workshop.path),
+        "wheels": str(wheels) if wheels else "",
         "records": [
             {name: getattr(record, name) for name in ("name", "version", "build", "url", "sha256")}
             for record in records
@@ -115,22 +121,12 @@ def _install(workshop: Workshop, interpreter: Interpreter, records: list[CondaRe
     def answers(kind: str, value: Any) -> None:
         if kind == "progress":
             workshop.progress.say("create", f"Installing {value['total']} conda packages", **value)
+        elif kind == "distribution":
+            found[value["name"]] = value["version"]
 
     conda_run(workshop, interpreter.path, order, what="Installing the conda packages", answers=answers)
     workshop.say(f"Installed {len(records)} packages from conda")
-
-
-def _beside(workshop: Workshop, interpreter: Interpreter, wheels: Path) -> Beside:
-    found: dict[str, str] = {}
-
-    def answers(kind: str, value: Any) -> None:
-        if kind == "distribution":
-            found[value["name"]] = value["version"]
-
-    order = {"action": "describe", "channels": [], "prefix": str(workshop.path), "wheels": str(wheels)}
-    conda_run(workshop, interpreter.path, order, what="Reading what conda has installed", answers=answers)
-    workshop.progress.say("resolve", "Resolving the packages")
-    return Beside(wheels=wheels, versions=found)
+    return found
 
 
 def _own_python(workshop: Workshop) -> Interpreter:
@@ -140,8 +136,8 @@ def _own_python(workshop: Workshop) -> Interpreter:
     return found
 
 
-def _remove(workshop: Workshop, folder: Path) -> None:
-    workshop.command(["/bin/rm", "-rf", "--", str(folder)], what="Clearing up after the conda packages")
+def _no_answers(kind: str, value: Any) -> None:
+    """For an action that answers nothing but errors."""
 
 
 def _check_framework(found: list[dict[str, Any]]) -> None:

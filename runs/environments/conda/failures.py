@@ -15,7 +15,11 @@ _NO_CANDIDATES = re.compile(r"No candidates were found for (\S+)([^\n]*?)\.?\s*$
 _NO_SUBDIR = re.compile(r"could not find subdir '[^']*' in channel '([^']*)'")
 _ADDRESS = re.compile(r"error sending request for url \(([^)\s]+)\)")
 _STATUS = re.compile(r"HTTP status (?:client|server) error \((\d+[^)]*)\) for url \(([^)\s]+)\)")
-_HASH = re.compile(r"[Hh]ash mismatch of ([^\s:]+)")
+_GONE = re.compile(
+    r"No such file or directory: '([^']+\.(?:conda|tar\.bz2))'"
+    r"|\(404[^)]*\) for url \(([^)\s]+\.(?:conda|tar\.bz2))\)"
+)
+_HASH = re.compile(r"hash mismatch of ([^\s:]+)|failed to fetch (\S+)\n.*hash mismatch", re.DOTALL)
 _NO_PYTHON = re.compile(r"failed to link (\S+)\n.*there is no python version specified", re.DOTALL)
 _OUTSIDE = re.compile(r"failed to (?:link|fetch) (\S+)\n.*(?:outside of destination path|'\.\./)", re.DOTALL)
 
@@ -30,6 +34,11 @@ def conda_failure(kind: str, text: str, addresses: Sequence[str], *, what: str) 
         )
     if match := _NO_SUBDIR.search(text):
         return f"There is no conda channel {channel_shown(match[1].rstrip('/'))!r}: {_last_cause(text)}."
+    if match := _GONE.search(text):
+        return (
+            f"The conda channel does not have {match[1] or match[2]}, which its index or the lock names. Submit again, "
+            "or run again with updated packages."
+        )
     if match := _STATUS.search(text):
         return (
             f"A conda channel answered {match[2]} with {match[1].strip()}. Ask an administrator to check its settings."
@@ -38,8 +47,8 @@ def conda_failure(kind: str, text: str, addresses: Sequence[str], *, what: str) 
         return f"A conda channel cannot be reached at {match[1]}: {_last_cause(text)}."
     if match := _HASH.search(text):
         return (
-            f"What the conda channel gave for {match[1]} is not what it announced (another SHA-256). Nothing of it was "
-            "installed. Ask whoever keeps the channel to write its index anew."
+            f"What the conda channel gave for {match[1] or match[2]} is not what it announced (another SHA-256). "
+            "Nothing of it was installed. Ask whoever keeps the channel to write its index anew."
         )
     if match := _NO_PYTHON.search(text):
         return (

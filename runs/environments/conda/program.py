@@ -6,10 +6,12 @@ went wrong in rattler's words. It ends with 0 in all these cases. Written for py
 """
 
 import asyncio
+import compileall
 import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import urllib.error
@@ -71,8 +73,13 @@ def _asked(url: str, timeout_s: float) -> dict[str, str]:
             if error.code not in (404, 410):
                 return {"url": url, "is": "silent", "reason": f"it answers {error.code} {error.reason}"}
         except (OSError, ValueError) as error:
-            return {"url": url, "is": "silent", "reason": str(getattr(error, "reason", "") or error)}
+            return {"url": url, "is": "silent", "reason": _reason(error)}
     return {"url": url, "is": "absent", "reason": "it answers 404 Not Found"}
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "reason", None) or error
+    return str(getattr(cause, "strerror", None) or cause)
 
 
 def _solve(order: dict[str, Any]) -> None:
@@ -111,7 +118,8 @@ def _solve(order: dict[str, Any]) -> None:
 
 
 def _install(order: dict[str, Any]) -> None:
-    """Brings exactly ``records`` into ``prefix``, checked by their SHA-256. Scripts of packages do not run."""
+    """Brings exactly ``records`` into ``prefix``, checked by their SHA-256. Scripts of packages do not run. Describes
+    the Python distributions among them in the folder ``wheels``, unless that is empty."""
     rattler = _rattler(order)
     records = []
     for facts in order["records"]:
@@ -134,6 +142,8 @@ def _install(order: dict[str, Any]) -> None:
         reporter=_Reporter(len(records)),
     )
     asyncio.run(install)
+    if order["wheels"]:
+        _describe(Path(order["prefix"]), Path(order["wheels"]))
 
 
 def _check_file(facts: dict[str, str]) -> None:
@@ -147,12 +157,12 @@ def _check_file(facts: dict[str, str]) -> None:
         raise ValueError(f"hash mismatch of {facts['name']}: its SHA-256 is {digest.hexdigest()}")
 
 
-def _describe(order: dict[str, Any]) -> None:
-    """The Python distributions in ``prefix``, each with a wheel of its metadata alone in ``wheels``: a resolver learns
+def _describe(prefix: Path, folder: Path) -> None:
+    """The Python distributions in ``prefix``, each with a wheel of its metadata alone in ``folder``: a resolver learns
     from them what is there, at versions that no index may have."""
-    folder = Path(order["wheels"])
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for path in sorted(Path(order["prefix"]).glob("lib/python3*/site-packages/*.dist-info/METADATA")):
+    for path in sorted(prefix.glob("lib/python3*/site-packages/*.dist-info/METADATA")):
         text = path.read_text(encoding="utf-8", errors="replace")
         head = dict(re.findall(r"^(Name|Version): *(\S+) *$", text.split("\n\n")[0].replace("\r", ""), re.MULTILINE))
         name, version = head.get("Name", ""), head.get("Version", "")
@@ -164,6 +174,13 @@ def _describe(order: dict[str, Any]) -> None:
             wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             wheel.writestr(f"{stem}.dist-info/RECORD", "")
         _answer("distribution", {"name": name, "version": version})
+
+
+def _compile(order: dict[str, Any]) -> None:
+    """Bytecode of everything in ``prefix`` that has none yet, by the Python of ``prefix``, which runs this; what is not
+    written for this Python stays as it is."""
+    for folder in Path(order["prefix"]).glob("lib/python3*/site-packages"):
+        compileall.compile_dir(str(folder), quiet=2, workers=0)
 
 
 def _rattler(order: dict[str, Any]) -> Any:
@@ -191,7 +208,7 @@ class _Reporter:
         return lambda *_: 0
 
 
-_ACTIONS = {"probe": _probe, "solve": _solve, "install": _install, "describe": _describe}
+_ACTIONS = {"probe": _probe, "solve": _solve, "install": _install, "compile": _compile}
 
 if __name__ == "__main__":
     main()

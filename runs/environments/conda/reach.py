@@ -13,6 +13,7 @@ from compute.backends.base import ComputeBackend
 from runs.environments.conda.answers import AnswerReader
 from runs.environments.conda.channels import channel_shown
 from runs.environments.conda.program_text import PROGRAM
+from runs.environments.toolbox import build_environ
 from runs.errors import EnvironmentFailed
 
 #: For each channel; all are asked at once.
@@ -66,7 +67,9 @@ def _asked(backend: ComputeBackend, python: Path, channels: Sequence[str]) -> li
     reader = AnswerReader(take)
     held = bytearray()
     order = {"action": "probe", "channels": list(channels), "timeout_s": TIMEOUT_S}
-    command = backend.build_command([str(python), "-I", "-B", "-c", PROGRAM, json.dumps(order)], environ={})
+    command = backend.build_command(
+        [str(python), "-I", "-B", "-c", PROGRAM, json.dumps(order)], environ=build_environ()
+    )
     try:
         command.run(output=held.extend, timeout_s=TIMEOUT_S + _AROUND_S)
     except PermissionError as error:

@@ -70,6 +70,8 @@ def conda_run(
         if reader.crash:
             raise EnvironmentFailed(crash_reason(reader.crash, what=what)) from error
         raise
+    if reader.error is not None and reader.crash:
+        raise EnvironmentFailed(crash_reason(reader.crash, what=what))
     if reader.error is not None:
         kind, text = reader.error
         workshop.say(text)

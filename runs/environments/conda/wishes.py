@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from packaging.requirements import Requirement
 
-from runs.environments.catalogue import default_version, find
+from runs.environments.catalogue import find, newest_offered
 from runs.environments.conda.channels import MOST_CHANNELS, channel_addresses, channel_problem
 from runs.environments.conda.fallback import pip_versions
 from runs.environments.conda.file import CondaFile, conda_file_read
@@ -125,7 +125,7 @@ def _notes(spec: RunSpec, framework: list[tuple[CondaSpec, str]]) -> list[str]:
 
 
 def _with_python_checked(wishes: CondaWishes, spec: RunSpec, field: str) -> CondaWishes:
-    chosen = find(spec.framework_version or default_version())
+    chosen = find(spec.framework_version or newest_offered())
     if chosen is None or not wishes.python:
         return wishes
     release = release_for([str(asked.requirement) for asked in wishes.requirements], chosen)

@@ -96,7 +96,7 @@ def wheel_try(bench: Bench, python: Path) -> None:
     bench.command(
         [str(python), "-I", "-B", "-c", TRIAL],
         what="Trying Horovod out",
-        environ={"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        environ={"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
     )
 
 

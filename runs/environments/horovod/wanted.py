@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from runs.environments.catalogue import HorovodRecipe, releases
+from runs.environments.catalogue import HorovodRecipe, known, releases
 from runs.environments.horovod.recipe import NAME, SDIST_SHA256, VERSION
 from runs.environments.requirements import Asked
 from runs.errors import EnvironmentFailed
@@ -50,11 +50,16 @@ def line_problem(asked: Asked) -> str:
 
 def recipe_of(version: str) -> HorovodRecipe:
     """The recipe for TensorFlow of this version, or of its minor version. Raises EnvironmentFailed without one."""
-    minor = _minor(version)
-    found = next((row.horovod for row in releases() if row.horovod and _minor(row.version) == minor), None)
+    found = recipe_found(version)
     if found is None:
         raise EnvironmentFailed(f"TensorFlow {version} has no Horovod here: {_choose()}")
     return found
+
+
+def recipe_found(version: str) -> HorovodRecipe | None:
+    """As ``recipe_of``; None without one."""
+    minor = _minor(version)
+    return next((row.horovod for row in known() if row.horovod and _minor(row.version) == minor), None)
 
 
 def framework_problem(framework: Iterable[str]) -> str:
@@ -73,8 +78,8 @@ def framework_problem(framework: Iterable[str]) -> str:
 
 
 def _choose() -> str:
-    known = [row.version for row in releases() if row.horovod]
-    return f"it is built for {', '.join(known)} and others of these minor versions. Choose one of them."
+    versions = [row.version for row in releases() if row.horovod]
+    return f"it is built for {', '.join(versions)} and others of these minor versions. Choose one of them."
 
 
 def _minor(version: str) -> str:

@@ -1,8 +1,13 @@
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.db import connection
 
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
@@ -13,7 +18,22 @@ from runs.models import Environment, Stream
 from runs.stores.logs import log_read, log_size
 from tests.runs.environments.index import Index
 
+ROOT = Path(__file__).resolve().parents[3]
+BUILD = (
+    "import sys, django; django.setup()\n"
+    "from runs.environments import environment_build\n"
+    "print(environment_build(int(sys.argv[1])).state)\n"
+)
+
 Order = Callable[..., Environment]
+Builder = Callable[[Environment], "subprocess.Popen[str]"]
+
+
+@pytest.fixture(autouse=True)
+def _catalogue_as_shipped(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests without a database, in which nobody can have changed the catalogue."""
+    if not {"db", "transactional_db"} & set(request.fixturenames):
+        monkeypatch.setattr("runs.environments.catalogue._changes", dict)
 
 
 @pytest.fixture
@@ -74,3 +94,45 @@ def build_log() -> Callable[[Environment], str]:
         return log_read(stream.pk, offset=0, size=log_size(stream.pk)).decode()
 
     return read
+
+
+@pytest.fixture
+def builder() -> Iterator[Builder]:
+    """Starts a process that builds an environment, as a worker would, on the test's database and data folder."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(environment: Environment) -> "subprocess.Popen[str]":
+        environ = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "TRAINHOUSE_DATA_DIR": str(settings.DATA_DIR),
+            "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+            "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("platform", "sdk", ".")),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-c", BUILD, str(environment.pk)], env=environ, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A source package that holds its build until ``open`` is there writes ``begun`` here, with its process id."""
+    folder = settings.DATA_DIR / "gate" / tmp_path.name
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    folder.parent.chmod(0o755)
+    return folder
+
+
+def held_at(gate: Path) -> str:
+    return (
+        f"open({str(gate / 'begun')!r}, 'a').write(str(os.getpid()) + ' ')"
+        f"; [time.sleep(0.02) for _ in iter(lambda: os.path.exists({str(gate / 'open')!r}), True)]"
+    )

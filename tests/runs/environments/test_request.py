@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
-from runs.environments import default_version, environment_request, versions
-from runs.environments.catalogue import find, releases
+from runs.environments import environment_request, versions
+from runs.environments.catalogue import find, releases, shipped
 from runs.environments.packages import packages_of, release_for
 from runs.environments.request import environment_spec, spec_digest
 from runs.errors import EnvironmentFailed
@@ -13,22 +13,16 @@ from runs.models import Environment
 from runs.spec import RunSpec
 from runs.states import EnvironmentState
 
-NEWEST = releases()[0]
+NEWEST = shipped()[0]
 
 
 def packages(*lines: str, gpu: bool = False, machine: str = "x86_64"):
     return packages_of(lines, release_for(lines, NEWEST), gpu=gpu, machine=machine)
 
 
-def test_versions_are_listed_newest_first_and_the_newest_is_the_default() -> None:
+def test_versions_are_listed_newest_first() -> None:
     numbers = [tuple(int(part) for part in version.split(".")) for version in versions()]
     assert numbers == sorted(numbers, reverse=True)
-    assert default_version() == versions()[0]
-
-
-def test_the_default_is_the_newest_that_a_python_at_hand_supports() -> None:
-    assert default_version(["3.13"]) == versions()[0]
-    assert default_version(["3.9"]) == ""
 
 
 @pytest.mark.parametrize(

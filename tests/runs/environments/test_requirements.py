@@ -166,12 +166,11 @@ def test_a_constraint_is_a_name_with_versions() -> None:
     assert problems == ["c.txt:1 has 'six[extra]<2'; a constraint is a name with versions, no extras and no address."]
 
 
-def test_an_address_is_taken_where_the_administrator_allows_it_and_a_repository_never() -> None:
+def test_an_address_is_taken_where_the_administrator_allows_it() -> None:
     found = read({"requirements.txt": "six @ https://host.example/six.whl"}, allow_urls=True)
     assert (found.problems, found.requirements[0].requirement.url) == ([], "https://host.example/six.whl")
     for line in ("six @ file:///etc/passwd", "six @ https://me:pw@host.example/six.whl", "six @ ssh://host/x"):
         assert "has no address that can be fetched" in refused(line, allow_urls=True)
-    assert "names a repository" in refused("six @ git+https://host.example/six", allow_urls=True)
 
 
 def test_size_lines_depth_and_text_have_limits() -> None:

@@ -11,13 +11,13 @@ import pytest
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
 from runs.environments import advice_before, advice_on, environment_request, keras_variables, wishes_of
-from runs.environments.catalogue import releases
+from runs.environments.catalogue import shipped
 from runs.environments.packages import packages_of, release_for
 from runs.environments.request import environment_spec, spec_digest
 from runs.errors import EnvironmentFailed
 from runs.spec import RunSpec
 
-NEWEST = releases()[0].version
+NEWEST = shipped()[0].version
 HASH = "sha256:" + "0" * 64
 
 
@@ -137,7 +137,7 @@ def test_a_pin_wins_and_the_page_of_the_run_says_so(backend: ComputeBackend) -> 
 def test_legacy_keras_adds_tf_keras_of_the_frameworks_version(
     version: str, lines: tuple[str, ...], added: tuple[str, ...]
 ) -> None:
-    chosen = next((release for release in releases() if release.version == version), releases()[0])
+    chosen = next((release for release in shipped() if release.version == version), shipped()[0])
     found = packages_of(lines, release_for(lines, chosen), gpu=False, machine="x86_64", legacy_keras=True)
     assert found.added == added
 
@@ -184,7 +184,7 @@ def test_the_variable_is_set_where_tf_keras_is_and_keras_3_would_be(
     ],
 )
 def test_on_a_gpu_a_pin_keeps_its_version_and_gets_cuda(line: str, framework: str) -> None:
-    found = packages_of((line,), release_for((line,), releases()[0]), gpu=True, machine="x86_64")
+    found = packages_of((line,), release_for((line,), shipped()[0]), gpu=True, machine="x86_64")
     assert found.framework == (framework,)
 
 

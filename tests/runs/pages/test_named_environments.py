@@ -73,7 +73,7 @@ def test_what_is_typed_is_saved_and_shown(person, member):
         ({"name": "<script>alert(1)</script>"}, "name", "cannot be a name"),
         ({"name": "vision@3"}, "name", "cannot be a name"),
         ({"name": "x" * 61}, "name", "cannot be a name"),
-        ({"name": ""}, "name", "required"),
+        ({"name": ""}, "name", "Give it a name"),
         ({"name": "taken"}, "name", "is taken"),
         ({"name": "TAKEN"}, "name", "is taken"),
         ({"framework_version": "0.1"}, "framework_version", "not in the catalogue"),
@@ -256,7 +256,7 @@ def test_a_build_ahead_is_ordered_and_listed(person, member, local, monkeypatch)
     monkeypatch.setattr("runs.services.definitions.environment_request", lambda *_: environment)
     answer = person.post(f"{named.get_absolute_url()}build/", {"version": "1", "target": "local"})
     assert answer.url == environment.get_absolute_url()
-    assert person.get(answer.url).status_code == 200
+    assert "vision@1" in text(person.get(answer.url))
     page = person.get(named.get_absolute_url())
     assert "Version 1 on local Building" in text(page)
     assert 'data-live="2"' in page.content.decode()

@@ -7,6 +7,7 @@ import threading
 import pytest
 from playwright.sync_api import expect
 
+from compute.registry import backend_of
 from runs.environments.foresight import Finding, Outcome, packages_foresee
 from runs.environments.request import environment_spec, spec_digest
 from runs.models import Environment, Run
@@ -87,9 +88,7 @@ def test_while_it_is_checked_the_page_asks_again_and_a_lost_check_begins_anew(pe
         assert 'hx-post="/runs/new/check" hx-trigger="load delay:2000ms"' in person.get(gone).content.decode()
 
 
-def test_an_environment_that_is_ready_is_named_at_once(person, local, open_folder):
-    from compute.registry import backend_of
-
+def test_an_environment_that_was_built_is_named_at_once(person, local, open_folder):
     canonical = environment_spec(RunSpec(pip_packages=("colorama",)), backend_of(local))
     digest = spec_digest(canonical)
     python = open_folder / "bin" / "python"
@@ -97,14 +96,17 @@ def test_an_environment_that_is_ready_is_named_at_once(person, local, open_folde
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
     (open_folder / ".trainhouse-ready.json").write_text(json.dumps({"digest": digest}))
-    make_environment(local, digest=digest, spec=canonical, path=str(open_folder), python_version="3.11.4")
+    place = {"path": str(open_folder), "python_version": "3.11.4", "lock": "tensorflow-cpu==2.21.0\n"}
+    make_environment(local, digest=digest, wishes=digest, spec=canonical, **place)
     page = person.post(CHECK, {**FIELDS, "pip_packages": "colorama"}).content.decode()
     assert "is-ready" in page
     assert "TensorFlow 2.21.0 + colorama, for Python 3.11. The environment is there" in page
     python.unlink()
-    assert "is-ready" not in person.post(CHECK, {**FIELDS, "pip_packages": "colorama"}).content.decode()
-    Environment.objects.update(state=EnvironmentState.EVICTED)
-    assert "is-ready" not in person.post(CHECK, {**FIELDS, "pip_packages": "colorama"}).content.decode()
+    gone = person.post(CHECK, {**FIELDS, "pip_packages": "colorama"}).content.decode()
+    assert "is-ready" not in gone
+    assert "installed again by its lock" in gone
+    Environment.objects.update(state=EnvironmentState.FAILED, lock="")
+    assert "lock" not in person.post(CHECK, {**FIELDS, "pip_packages": "colorama"}).content.decode()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A conda channel of our own in a folder, with the standard library alone: packages of both formats and repodata."""
+"""A conda channel of our own in a folder, made by hand: packages of both formats, and repodata."""
 
 import bz2
 import hashlib
@@ -10,6 +10,8 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rattler import Subdir
 
 #: As long as those of real packages: a longer one than the environment's own path, which replaces it.
 PLACEHOLDER = "/opt/placehold_" + "placehold_" * 23
@@ -99,11 +101,11 @@ class Channel:
             "pyvenv.cfg": f"home = {executable.parent}\ninclude-system-site-packages = false\nversion = {version}\n",
             f"lib/python{minor}/site-packages/README.txt": "Packages.\n",
         }
-        return self.add("python", version, files=files, subdir="linux-64")
+        return self.add("python", version, files=files, subdir=str(Subdir.current()))
 
     def write(self) -> None:
         """Writes the repodata of every folder; ``noarch`` has one in any case, as each channel must."""
-        for subdir in {"noarch", "linux-64", *self._records}:
+        for subdir in {"noarch", *self._records}:
             records = self._records.get(subdir, {})
             data = {
                 "info": {"subdir": subdir},

@@ -1,4 +1,7 @@
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +11,15 @@ from runs.environments.interpreters import Interpreter
 from runs.models import Environment
 from tests.runs.environments.conda.channel import Channel
 from tests.runs.environments.conftest import Order
+from tests.runs.environments.index import Index
 
 CondaOrder = Callable[..., Environment]
+
+
+@pytest.fixture(autouse=True)
+def _a_small_package_of_pip(index: Index) -> None:
+    """Every environment has something of pip, as a real one has TensorFlow."""
+    index.add_wheel("tiny", "1.0")
 
 
 @pytest.fixture
@@ -18,6 +28,21 @@ def channel(open_folder: Path) -> Channel:
     made = Channel(open_folder / "channel")
     made.write()
     return made
+
+
+@pytest.fixture
+def served(channel: Channel) -> Iterator[str]:
+    """The channel's address over HTTP."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(channel.folder.parent)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/{channel.folder.name}"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
