@@ -52,13 +52,13 @@ class LocalBackend:
     )
 
     @classmethod
-    def from_settings(cls, config: Mapping[str, Any]) -> LocalBackend:
+    def from_settings(cls, config: Mapping[str, Any] | None = None) -> LocalBackend:
         """The backend of this installation for a target with this configuration."""
         return cls(
             folders=Folders(data=Path(settings.DATA_DIR)),
             identities=Identities.parse(settings.ENV.run_user_ids),
             wheelhouse=settings.ENV.wheelhouse,
-            config=config,
+            config=config or {},
         )
 
     # ---- the machine
