@@ -2,10 +2,14 @@
 # PYTHON=/path/to/python chooses the interpreter; otherwise the first CPython 3.10-3.13 found is taken.
 
 export PYTHON
-.PHONY: demo run server dev training test lint lock clean
+.PHONY: demo demo-distributed run server dev training test lint lock clean
 
 demo: server
 	@exec .venv/bin/python manage.py up --demo
+
+# The machine is shown as two nodes when its target is made, at the first start.
+demo-distributed: server
+	@TRAINHOUSE_LOCAL_NODES=$${TRAINHOUSE_LOCAL_NODES:-2} exec .venv/bin/python manage.py up --demo distributed
 
 run: server
 	@exec .venv/bin/python manage.py up

@@ -9,7 +9,7 @@ from config.up import banner
 
 
 def test_addresses_stand_alone_on_their_lines_so_that_they_can_be_copied(tmp_path):
-    facts = {"warnings": [], "signin_path": "/accounts/link/abc/", "demo_path": "/runs/1/", "demo_is_new": True}
+    facts = {"warnings": [], "signin_path": "/accounts/link/abc/", "demos": [("/runs/1/", True)]}
     lines = [line.strip() for line in banner.ready(Env(data_dir=tmp_path), facts, environ={}).splitlines()]
     assert "Trainhouse is ready:  http://127.0.0.1:8000" in lines
     assert "http://127.0.0.1:8000/accounts/link/abc/" in lines
@@ -18,7 +18,7 @@ def test_addresses_stand_alone_on_their_lines_so_that_they_can_be_copied(tmp_pat
 
 
 def test_an_example_that_still_runs_is_told_apart(tmp_path):
-    facts = {"demo_path": "/runs/1/", "demo_is_new": False}
+    facts = {"demos": [("/runs/1/", False)]}
     assert "still running" in banner.ready(Env(data_dir=tmp_path), facts, environ={})
 
 

@@ -17,9 +17,9 @@ def ready(env: Env, facts: Mapping[str, Any], *, environ: Mapping[str, str] | No
     lines = [f"Trainhouse is ready:  {address}"]
     if facts.get("signin_path"):
         lines += ["", "Sign in as the first administrator (once, within 24 hours):", address + facts["signin_path"]]
-    if facts.get("demo_path"):
-        words = "The example has been submitted:" if facts["demo_is_new"] else "The example is still running:"
-        lines += ["", words, address + facts["demo_path"]]
+    for path, is_new in facts.get("demos", ()):
+        words = "The example has been submitted:" if is_new else "The example is still running:"
+        lines += ["", words, address + path]
     tunnel = ssh_line(env, os.environ if environ is None else environ)
     if tunnel:
         lines += ["", "From your own computer, first:", tunnel]

@@ -32,8 +32,9 @@ PRELOADED = (
 )
 
 
-def up(*, demo: bool, say: Callable[[str], None]) -> None:
-    """Runs the whole platform until a signal ends it. Raises StartRefused when it cannot start here."""
+def up(*, demo: str, say: Callable[[str], None]) -> None:
+    """Runs the whole platform until a signal ends it; ``demo`` names the examples to submit, empty for none. Raises
+    StartRefused when it cannot start here."""
     env: Env = settings.ENV
     lock = preflight.check(env)
     listener = preflight.listen(env)

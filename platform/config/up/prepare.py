@@ -26,11 +26,11 @@ from config.up.errors import StartRefused
 from runs.supervisor.rounds import renew_deadlines
 
 
-def prepare(*, demo: bool) -> dict[str, Any]:
+def prepare(*, demo: str) -> dict[str, Any]:
     """Makes the installation ready. Idempotent.
 
-    Returns what the banner tells: ``warnings``, ``signin_path`` (None once somebody has signed in), and with
-    ``demo`` the ``demo_path`` of its run and ``demo_is_new``. Raises StartRefused.
+    Returns what the banner tells: ``warnings``, ``signin_path`` (None once somebody has signed in), and and
+    ``demos``: of every run of the examples called ``demo`` its path and whether it is new. Raises StartRefused.
     """
     facts: dict[str, Any] = {"warnings": [_words(message) for message in check_installation()]}
     try:
@@ -50,9 +50,7 @@ def prepare(*, demo: bool) -> dict[str, Any]:
         )
     renew_deadlines()
     facts["signin_path"] = first_signin_path()
-    if demo:
-        run, is_new = demo_submit()
-        facts |= {"demo_path": run.get_absolute_url(), "demo_is_new": is_new}
+    facts["demos"] = [(run.get_absolute_url(), is_new) for run, is_new in demo_submit(demo)] if demo else []
     return facts
 
 

@@ -14,7 +14,14 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--demo", action="store_true", help="submit the example as the first administrator")
+        parser.add_argument(
+            "--demo",
+            nargs="?",
+            const="digits",
+            default="",
+            choices=["digits", "distributed"],
+            help="submit the example, or those of distributed training, as the first administrator",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # Imported here: the parts bring the whole server along, which no other command needs.
