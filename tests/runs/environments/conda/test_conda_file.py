@@ -19,7 +19,7 @@ def test_a_usual_file_is_read_whole() -> None:
     found = read(
         "# made by hand\nname: digits\nchannels:\n  - conda-forge\n  - defaults\n  - nodefaults\ndependencies:\n"
         "  - python=3.11\n  - numpy>=1.20,<2   # old\n  - 'conda-forge::scipy'\n  - h5py 3.10.*\n  - pip\n"
-        "  - pip:\n    - six>=1\n    - -r more.txt\nprefix: /home/me/envs/digits\n",
+        "  - pip:\n    - six>=1\n    - -r more.txt\nprefix: /envs/digits\n",
         **{"more.txt": "tiny==1.0\n"},
     )
     assert found.problems == []
