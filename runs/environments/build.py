@@ -15,8 +15,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from compute.errors import TargetUnreachable
+from runs.environments.difference import lock_versions
 from runs.environments.failures import failure_sentence
-from runs.environments.lock import lock_packages
 from runs.environments.realise import realise
 from runs.environments.realised import environment_is_intact, intact_mark
 from runs.environments.workshop import Workshop
@@ -117,7 +117,7 @@ class _Build:
             python_version=mark["python"],
             ready_at=timezone.now(),
         )
-        workshop.say(f"Ready: {len(lock_packages(mark['lock']))} packages, {mark['size_bytes'] / 1e6:,.0f} MB")
+        workshop.say(f"Ready: {len(lock_versions(mark['lock']))} packages, {mark['size_bytes'] / 1e6:,.0f} MB")
 
     def _fail(self, sentence: str) -> None:
         self.workshop.say(f"Failed: {sentence}")
