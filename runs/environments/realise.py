@@ -15,6 +15,7 @@ from runs.environments.interpreters import interpreter_same
 from runs.environments.newest import version_remarks
 from runs.environments.realised import mark_remove, mark_write, size_on_disk
 from runs.environments.resolving import packages_resolve
+from runs.environments.revisions import revision_check
 from runs.environments.source_builds import sources_built, sources_install
 from runs.environments.wholeness import folders_record
 from runs.environments.workshop import Workshop
@@ -23,8 +24,8 @@ REMOVE_WITHIN_S = 10.0
 
 
 def realise(workshop: Workshop) -> dict[str, Any]:
-    """Builds, seals and marks the environment; returns the mark. Raises EnvironmentFailed with the reason, and OSError
-    for the disk's own."""
+    """Builds, seals and marks the environment; returns the mark. Raises EnvironmentFailed with the reason, OSError for
+    the disk's own, and EnvironmentUnchanged for an update that need not be built."""
     spec = workshop.spec
     workshop.progress.say("resolve", "Reading the lock" if workshop.lock else "Resolving the packages")
     interpreter = interpreter_same(workshop.backend, spec["python"])
@@ -35,6 +36,7 @@ def realise(workshop: Workshop) -> dict[str, Any]:
         interpreter = conda.interpreter if conda else interpreter
         with sources_built(workshop, interpreter.path) as built:
             lock = workshop.lock or packages_resolve(workshop, interpreter.path, built, conda.beside if conda else None)
+            revision_check(workshop.environment, lock)
             compiled = horovod_wheels(workshop, lock, interpreter) if "horovod" in spec else None
             if conda is None:
                 venv_create(workshop, interpreter.path)

@@ -170,6 +170,6 @@ def _described(
 
 
 def _has_to_be_built_again(environment: Environment) -> bool:
-    if environment.state in (EnvironmentState.FAILED, EnvironmentState.EVICTED):
+    if environment.state in (EnvironmentState.FAILED, EnvironmentState.EVICTED, EnvironmentState.UNCHANGED):
         return True
     return environment.state == EnvironmentState.READY and not environment_is_intact(environment)

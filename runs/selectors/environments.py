@@ -63,7 +63,7 @@ class Condition:
     @property
     def can_be_rebuilt(self) -> bool:
         """Whether ordering a build would change anything."""
-        return self.state not in (EnvironmentState.READY, EnvironmentState.BUILDING)
+        return self.state not in (EnvironmentState.READY, EnvironmentState.BUILDING, EnvironmentState.UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,7 @@ _SENTENCES: dict[str, str] = {
     EnvironmentState.BUILDING: "It is being built.",
     EnvironmentState.READY: "It is on the disk, and runs start in it at once.",
     EnvironmentState.FAILED: "Its build failed. The next run that needs it tries again.",
+    EnvironmentState.UNCHANGED: "The update came to the same versions, so nothing was built.",
     EnvironmentState.EVICTED: "Its files were removed to make room. The next run that needs it builds it again.",
 }
 _DAMAGED = Condition(
