@@ -1,13 +1,16 @@
 """Real builds of packages from files of the snapshot."""
 
 import io
+import re
 import subprocess
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-from runs.environments import environment_build, environment_ref
+from compute.registry import backend_of
+from runs.environments import environment_build, environment_is_intact, environment_ref
 from runs.environments.lock import lock_packages, lock_sources
 from runs.environments.sources import Source, sources_described
 from runs.models import Environment
@@ -64,8 +67,7 @@ def test_a_package_of_the_source_is_built_with_what_it_depends_on(index: Index, 
     assert "://" not in built.lock
     assert said_by(built, "import mine, leaf, tree; print(mine.answer)") == "42"
     assert "Building the package in ./a b/pkg; it is installed as it is now, -e or not" in build_log(built)
-    left = [path.name for path in (settings.DATA_DIR / "build" / "tmp").iterdir()]
-    assert [name for name in left if name.startswith("sources-")] == []
+    assert list((settings.DATA_DIR / "apart").iterdir()) == []
     assert not (settings.DATA_DIR / "tools" / "builds" / built.digest).exists()
 
 
@@ -121,22 +123,45 @@ def test_a_package_that_is_no_package_is_named(index: Index, order: Order) -> No
 
 
 @pytest.mark.needs("root")
-def test_the_code_of_a_package_runs_with_the_builds_rights_and_cannot_change_what_it_was_given(
+def test_the_code_of_a_package_reaches_no_other_environment_and_no_cache(
     index: Index, order: Order, build_log: Log
 ) -> None:
-    given = settings.DATA_DIR / "tools" / "builds"
-    action = (
-        "print('uid', os.getuid(), file=sys.stderr); "
-        f"tries = [os.path.join(p, n) for p, _, names in os.walk({str(given)!r}) for n in names]; "
-        "print('given', len(tries), [t for t in tries if os.access(t, os.W_OK)], file=sys.stderr); "
-        f"print('blobs', os.access({str(blob_path('0' * 64).parent.parent)!r}, os.X_OK), file=sys.stderr)"
+    index.add_wheel("leaf", "1.0")
+    victim = environment_build(order("leaf").pk)
+    (module,) = Path(victim.path).glob("lib/python3*/site-packages/leaf.py")
+    data = settings.DATA_DIR
+    tries = {
+        "module": module,
+        "environments": data / "environments" / "planted",
+        "cache": data / "build" / "cache" / "uv" / "planted",
+        "home": data / "build" / "home" / "planted",
+        "tools": data / "tools" / "planted",
+        "given": data / "tools" / "builds" / "planted",
+        "blobs": blob_path("0" * 64).parent / "planted",
+        "tasks": data / "tasks" / "planted",
+    }
+    action = "\n    ".join(
+        [
+            "print('uid', os.getuid(), os.getgroups(), file=sys.stderr)",
+            f"for name, path in { {name: str(path) for name, path in tries.items()}!r}.items():",
+            "    for attempt in (lambda p: os.chmod(p, 0o777), lambda p: open(p, 'a'), os.unlink):",
+            "        try: attempt(path); print('REACHED', name, file=sys.stderr)",
+            "        except OSError as error: print(name, type(error).__name__, file=sys.stderr)",
+            "given = [os.path.join(p, n) for p, _, names in os.walk("
+            f"{str(data / 'tools' / 'builds')!r}) for n in names]",
+            "print('given', len(given), [path for path in given if os.access(path, os.W_OK)], file=sys.stderr)",
+        ]
     )
-    built = environment_build(with_sources(order(), package(action=action), Source(path=".", where="r.txt:1")).pk)
-    assert built.error == ""
+    built = environment_build(with_sources(order("leaf"), package(action=action), Source(path=".", where="r.txt:1")).pk)
     said = build_log(built)
-    assert "uid 0" not in said
+    assert built.error == ""
+    assert "REACHED" not in said
+    assert said.count("PermissionError") + said.count("FileNotFoundError") == 3 * len(tries)
+    builder = backend_of(built.target).identities.build.uid
+    (uid,) = re.findall(r"^uid (\d+) \[(?:\d+)\]$", said, re.MULTILINE)
+    assert int(uid) not in (0, builder)
     assert "given 2 []" in said
-    assert "blobs False" in said
+    assert environment_is_intact(victim)
 
 
 def test_an_index_that_a_package_names_itself_is_not_asked(index: Index, order: Order) -> None:
