@@ -86,14 +86,19 @@ def sources_install(workshop: Workshop, built: Sequence[Built], lock: str) -> No
 
 
 def _wanted(workshop: Workshop) -> dict[str, Any]:
-    """By path, the digest of the files and how they are asked for; with a lock, what the package ``is``."""
-    if workshop.lock:
-        return {
-            source.path: {"tree": source.digest, "asked": [], "is": f"{source.name}=={source.version}"}
-            for source in lock_sources(workshop.lock)
-        }
+    """By path, the digest of the files and how they are asked for; with a lock, what the package ``is``. Raises
+    EnvironmentFailed when the lock names files that were not asked for."""
     sources: dict[str, Any] = workshop.spec.get("sources", {})
-    return sources
+    if not workshop.lock:
+        return sources
+    locked = lock_sources(workshop.lock)
+    for source in locked:
+        # A lock was written while packages were built, and the store holds the files of everybody.
+        if not is_repository(source.path) and sources.get(source.path, {}).get("tree") != source.digest:
+            raise EnvironmentFailed(f"The lock names files of {source.path} that the run did not ask for.")
+    return {
+        source.path: {"tree": source.digest, "asked": [], "is": f"{source.name}=={source.version}"} for source in locked
+    }
 
 
 def _build(

@@ -93,12 +93,21 @@ def test_the_lock_alone_builds_the_same_again(index: Index, order: Order) -> Non
     first = environment_build(with_sources(order("leaf"), files, Source(path=".", where="r.txt:1")).pk)
     assert first.error == ""
     again = order("leaf")
-    again.spec = {key: value for key, value in again.spec.items() if key != "sources"} | {"lock": first.lock}
+    again.spec |= {"sources": first.spec["sources"], "lock": first.lock}
     again.save(update_fields=["spec"])
     built = environment_build(again.pk)
     assert built.error == ""
     assert built.lock == first.lock
     assert said_by(built, "import mine; print(mine.answer)") == "42"
+
+
+def test_a_lock_opens_no_files_but_those_that_were_asked_for(index: Index, order: Order) -> None:
+    index.add_wheel("leaf", "1.0")
+    theirs = with_sources(order("leaf"), package(), Source(path=".", where="r.txt:1"))
+    digest = theirs.spec["sources"]["."]["tree"]
+    forged = order("leaf", lock=f"# source . mine==1.0 {digest}\n")
+    built = environment_build(forged.pk)
+    assert "names files of . that the run did not ask for" in built.error
 
 
 def test_a_marker_that_does_not_hold_leaves_a_package_out(index: Index, order: Order) -> None:
