@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from runs.environments.advice import conda_advice
+from runs.environments.bytecode import bytecode_keep
 from runs.environments.conda.building import conda_installed
 from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
@@ -41,6 +42,7 @@ def realise(workshop: Workshop) -> dict[str, Any]:
             if conda is None:
                 venv_create(workshop, interpreter.path)
             packages_install(workshop, lock, compiled.requirements if compiled else (), keeping=conda is not None)
+            bytecode_keep(workshop)
             sources_install(workshop, built, lock)
         if compiled:
             horovod_try(workshop)
