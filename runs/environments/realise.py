@@ -1,14 +1,15 @@
-"""The steps of a build, in their order: Python, resolve, compile Horovod, create, install, seal, mark.
+"""The steps of a build, in their order: Python, resolve, compile Horovod, create, install, bytecode, seal, mark.
 
 Every command runs with a build's rights. The environment is built at its final path, since virtual environments do not
 relocate; what counts is the mark, which the server writes last.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from runs.environments.advice import conda_advice
-from runs.environments.bytecode import bytecode_keep
+from runs.environments.bytecode import bytecode_write
 from runs.environments.conda.building import conda_installed
 from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
@@ -42,19 +43,22 @@ def realise(workshop: Workshop) -> dict[str, Any]:
             if conda is None:
                 venv_create(workshop, interpreter.path)
             packages_install(workshop, lock, compiled.requirements if compiled else (), keeping=conda is not None)
-            bytecode_keep(workshop)
             sources_install(workshop, built, lock)
+        bytecode_write(workshop)
         if compiled:
             horovod_try(workshop)
             lock = compiled.lock
     workshop.progress.say("seal", "Closing the environment to writers")
-    workshop.backend.seal(workshop.path)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        measured = beside.submit(lambda: (size_on_disk(workshop.path), folders_record(workshop.path)))
+        workshop.backend.seal(workshop.path)
+    size_bytes, folders = measured.result()
     mark = {
         "digest": workshop.environment.digest,
         "python": interpreter.version,
-        "size_bytes": size_on_disk(workshop.path),
+        "size_bytes": size_bytes,
         "lock": conda.in_lock(lock) if conda else lock,
-        "folders": folders_record(workshop.path),
+        "folders": folders,
     }
     mark_write(workshop.path, mark)
     return mark

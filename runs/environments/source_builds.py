@@ -81,7 +81,7 @@ def sources_install(workshop: Workshop, built: Sequence[Built], lock: str) -> No
     locked = {source.name for source in lock_sources(lock)}
     wheels = [str(one.wheel) for one in built if one.source.name in locked]
     if wheels:
-        words = ["pip", "install", "--python", str(workshop.python), "--no-deps", "--no-index", "--compile-bytecode"]
+        words = ["pip", "install", "--python", str(workshop.python), "--no-deps", "--no-index"]
         workshop.uv([*words, *wheels], what="Installing the packages of the source folder")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.environments import bytecode, environment_build
+from runs.environments import environment_build
 from runs.environments.toolbox import uv_cache
 from runs.models import Environment
 from runs.states import EnvironmentState
@@ -62,13 +62,8 @@ def test_bytecode_that_is_shared_can_be_written_by_nobody(pair: tuple[Environmen
     assert bytecode_of(pair[0], "shared").stat().st_mode & 0o222 == 0
 
 
-def test_a_build_is_whole_without_it_and_says_so(
-    index: Index, order: Order, build_log, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    broken = tmp_path / "keeper.py"
-    broken.write_text("raise SystemExit('out of order')\n")
-    monkeypatch.setattr(bytecode, "KEEPER", broken)
-    index.add_wheel("alone", "1.0")
-    environment = environment_build(order("alone").pk)
+def test_a_module_that_is_no_python_is_passed_over(index: Index, order: Order) -> None:
+    index.add_wheel("template", "1.0", module="def {{ name }}(): pass\n")
+    environment = environment_build(order("template").pk)
     assert environment.state == EnvironmentState.READY
-    assert "The bytecode is not kept for other environments." in build_log(environment)
+    assert not list(Path(environment.path).glob("lib/python3*/site-packages/__pycache__/template.*"))
