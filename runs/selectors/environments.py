@@ -131,6 +131,10 @@ def environment_title(environment: Environment) -> Title:
     name = _framework_words(environment, framework) if framework else f"Environment {environment.digest[:8]}"
     shown = ", ".join(asked[:_MOST_NAMED]) + (f" and {len(asked) - _MOST_NAMED} more" if asked[_MOST_NAMED:] else "")
     extras = []
+    if environment.revision > 1:
+        extras.append(f"update {environment.revision}")
+    if environment.spec.get("lock"):
+        extras.append("by a lock")
     if environment.spec.get("gpu"):
         extras.append("with CUDA")
     if environment.lock:

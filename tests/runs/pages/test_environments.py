@@ -317,4 +317,5 @@ def test_an_update_is_ordered_and_shown_by_whoever_used_the_environment(person, 
     Environment.objects.filter(pk=update.pk).update(state="unchanged", lock="")
     page = text(person.get(answer.url))
     assert "The update came to the same versions, so nothing was built." in page
-    assert "take the environment before this update" in page
+    assert "take the environment before it" in page
+    assert "update 2" in text(person.get("/environments/"))
