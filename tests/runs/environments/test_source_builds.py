@@ -9,14 +9,17 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from compute.backends.base import ComputeBackend
+from compute.models import ComputeTarget
 from compute.registry import backend_of
-from runs.environments import environment_build, environment_is_intact, environment_ref
+from runs.environments import environment_build, environment_is_intact, environment_ref, environment_request
 from runs.environments.lock import lock_packages, lock_sources
 from runs.environments.sources import Source, sources_described
-from runs.models import Environment
-from runs.snapshots import snapshot_trees
+from runs.models import Environment, Snapshot
+from runs.snapshots import snapshot_reader, snapshot_trees
 from runs.snapshots.blobs import blob_path, blob_store
 from runs.snapshots.manifest import Entry, snapshot_keep
+from runs.spec import RunSpec
 from runs.states import EnvironmentState
 from tests.runs.environments.index import BACKEND, PYPROJECT, Index
 
@@ -32,12 +35,16 @@ def package(name: str = "mine", *, action: str = "pass", metadata: str = "", mod
     return {"pyproject.toml": PYPROJECT, "backend.py": backend}
 
 
-def with_sources(environment: Environment, files: Mapping[str, str | bytes], *sources: Source) -> Environment:
+def snapshot_of(files: Mapping[str, str | bytes]) -> Snapshot:
     entries = []
     for path, text in files.items():
         blob = blob_store(io.BytesIO(text.encode() if isinstance(text, str) else text).read)
         entries.append(Entry(path=path, sha256=blob.sha256, size_bytes=blob.size_bytes))
-    trees = snapshot_trees(snapshot_keep(entries, git={}))
+    return snapshot_keep(entries, git={})
+
+
+def with_sources(environment: Environment, files: Mapping[str, str | bytes], *sources: Source) -> Environment:
+    trees = snapshot_trees(snapshot_of(files))
     environment.spec |= {"sources": sources_described(sources, trees)}
     environment.save(update_fields=["spec"])
     return environment
@@ -69,6 +76,28 @@ def test_a_package_of_the_source_is_built_with_what_it_depends_on(index: Index, 
     assert "Building the package in ./a b/pkg; it is installed as it is now, -e or not" in build_log(built)
     assert list((settings.DATA_DIR / "apart").iterdir()) == []
     assert not (settings.DATA_DIR / "tools" / "builds" / built.digest).exists()
+
+
+def test_a_line_of_a_requirements_file_leads_from_the_source_to_the_script(
+    index: Index, target: ComputeTarget, backend: ComputeBackend
+) -> None:
+    index.add_wheel("tensorflow_cpu", "2.18.1")
+    index.add_wheel("tensorboard", "2.18.0")
+    spec = RunSpec(pip_packages=("tensorflow-cpu==2.18.1",), pip_requirements_file="requirements.txt")
+
+    def needed(answer: int) -> Environment:
+        files = {"requirements.txt": "-e ./lib\n", "train.py": "", **below("lib", package(module=f"answer = {answer}"))}
+        snapshot = snapshot_of(files)
+        return environment_request(spec, target, backend, snapshot_reader(snapshot), snapshot_trees(snapshot))
+
+    first = environment_build(needed(42).pk)
+    assert first.error == ""
+    assert said_by(first, "import mine; print(mine.answer)") == "42"
+    again = needed(42)
+    assert (again.pk, again.state, again.build_count) == (first.pk, EnvironmentState.READY, 1)
+    changed = environment_build(needed(43).pk)
+    assert changed.pk != first.pk
+    assert said_by(changed, "import mine; print(mine.answer)") == "43"
 
 
 def test_packages_of_one_source_may_need_each_other_and_a_wheel_is_taken_as_it_is(index: Index, order: Order) -> None:
