@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from runs.environments.conda.channels import channel_shown
 from runs.environments.conda.records import CondaRecord, lock_conda
+from runs.environments.lock import lock_sources
 
 #: The first user id of a Debian image that belongs to nobody yet.
 _CONTAINER_USER_ID = 1000
@@ -15,7 +16,8 @@ _CONTAINER_USER_ID = 1000
 
 def requirements_txt(lock: str, *, origin: str) -> str:
     """The lock as a requirements file: every package with its version and hashes. ``origin`` says where it is from."""
-    return f"{_comment(origin)}{_without_conda(lock)}# pip install --require-hashes -r requirements.txt\n{lock}"
+    left_out = f"{_without_conda(lock)}{_without_sources(lock)}"
+    return f"{_comment(origin)}{left_out}# pip install --require-hashes -r requirements.txt\n{lock}"
 
 
 def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
@@ -27,7 +29,7 @@ def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
     if not any(record.name == "python" for record in records):
         conda.insert(0, f"python={python}")
     return (
-        f"{_comment(origin)}# conda env create -f environment.yml\n"
+        f"{_comment(origin)}{_without_sources(lock)}# conda env create -f environment.yml\n"
         f"name: {json.dumps(name)}\n"
         f"channels:\n{_items(_channels(records))}"
         f"dependencies:\n{_items([*conda, 'pip'])}  - pip:\n{packages}"
@@ -36,8 +38,9 @@ def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
 
 def dockerfile(lock: str, *, python: str, gpu: bool, origin: str) -> str:
     """A Dockerfile that needs no other file: the lock stands in it. Its user is not root."""
+    left_out = f"{_without_conda(lock)}{_without_sources(lock)}"
     return (
-        f"{_comment(origin)}{_without_conda(lock)}# docker build -t my-training - < Dockerfile\n"
+        f"{_comment(origin)}{left_out}# docker build -t my-training - < Dockerfile\n"
         f'# docker run --rm {"--gpus all " if gpu else ""}-v "$PWD":/work my-training python train.py\n'
         f"FROM python:{_minor(python)}-slim\n"
         "\n"
@@ -62,6 +65,15 @@ def _channels(records: Sequence[CondaRecord]) -> list[str]:
 
 def _items(words: Iterable[str]) -> str:
     return "".join(f"  - {json.dumps(word)}\n" for word in words)
+
+
+def _without_sources(lock: str) -> str:
+    """A comment with what was built from files and has to be installed from there, empty where that is nothing."""
+    lines = [
+        _comment(f"Not in here, install it from {source.path}: {source.name}=={source.version}")
+        for source in lock_sources(lock)
+    ]
+    return "".join(lines)
 
 
 def _without_conda(lock: str) -> str:

@@ -100,3 +100,13 @@ def test_the_difference_says_what_came_went_and_moved() -> None:
         "older": ("older", "2.0", "1.0"),
         "odd": ("changed", "2004d", "2004e"),
     }
+
+
+def test_what_was_built_from_the_source_is_named_as_left_out():
+    lock = f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n# source lib my-own==1.0 {'ab' * 32}\n"
+    said = "# Not in here, install it from lib: my-own==1.0\n"
+    assert said in requirements_txt(lock, origin="x")
+    assert said in dockerfile(lock, python="3.11.4", gpu=False, origin="x")
+    file = environment_yml(lock, name="x", python="3.11.4", origin="x")
+    assert said in file
+    assert "# source" not in file
