@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,35 @@ def test_a_channel_that_says_nothing_is_waited_for_within_limits(
     assert not answer.is_there
     assert not answer.is_absent
     assert answer.reason in ("timed out", "no answer within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    ("status", "is_there", "is_absent", "reason"),
+    [
+        (200, True, False, ""),
+        (401, True, False, ""),
+        (403, False, False, "it answers 403 Forbidden"),
+        (404, False, True, "it answers 404 Not Found"),
+        (503, False, False, "it answers 503 Service Unavailable"),
+    ],
+)
+def test_what_a_channels_host_answers_is_understood(
+    backend: ComputeBackend, interpreter: Interpreter, status: int, is_there: bool, is_absent: bool, reason: str
+) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/lab"
+        (answer,) = conda_reachability(backend, interpreter.path, [address])
+        server.shutdown()
+    assert (answer.is_there, answer.is_absent, answer.reason) == (is_there, is_absent, reason)
 
 
 def test_a_python_that_tensorflow_does_not_run_on_is_refused_before_anything_is_asked(describe: Described) -> None:
