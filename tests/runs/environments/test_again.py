@@ -134,5 +134,5 @@ def test_an_address_that_is_no_longer_allowed_is_refused(order: Order, backend: 
 def test_the_same_python_is_preferred_to_a_near_one(monkeypatch, backend: ComputeBackend, interpreter) -> None:
     near = dataclasses.replace(interpreter, version=f"{interpreter.minor}.99")
     monkeypatch.setattr(interpreters, "_candidates", lambda pythons: iter([("near", "x"), ("same", "x")]))
-    monkeypatch.setattr(interpreters, "interpreter_at", lambda backend, path: {"near": near, "same": interpreter}[path])
+    monkeypatch.setattr(interpreters, "_remembered", lambda backend, path: {"near": near, "same": interpreter}[path])
     assert interpreters.interpreter_again(backend, interpreter.identity) == interpreter
