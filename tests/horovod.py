@@ -45,8 +45,8 @@ class Bench:
         with self.log.open("a") as log:
             log.write(f"{sentence}\n")
 
-    def uv(self, words: list[str], *, what: str) -> None:
-        self.command([*UV, *words], what=what)
+    def uv(self, words: list[str], *, what: str, environ: Mapping[str, str] | None = None) -> None:
+        self.command([*UV, *words], what=what, environ=environ)
 
     def command(
         self,

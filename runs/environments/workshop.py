@@ -67,10 +67,16 @@ class Workshop:
         self.output.say(sentence)
 
     def uv(
-        self, words: list[str], *, what: str, each_line: Callable[[str], bool] = lambda line: True, apart: str = ""
+        self,
+        words: list[str],
+        *,
+        what: str,
+        each_line: Callable[[str], bool] = lambda line: True,
+        environ: Mapping[str, str] | None = None,
+        apart: str = "",
     ) -> None:
         """Runs uv with these words, as ``command`` does."""
-        self.command([str(uv_program()), *words], what=what, each_line=each_line, apart=apart)
+        self.command([str(uv_program()), *words], what=what, each_line=each_line, environ=environ, apart=apart)
 
     def command(
         self,

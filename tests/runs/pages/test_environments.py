@@ -280,6 +280,7 @@ def test_the_frameworks_on_offer_say_what_to_expect(person):
         assert release.version in page
     assert "tf.estimator is gone" in page
     assert "tensorboard is added by the platform" in page
+    assert page.count("0.28.1") >= len(releases())
     limits = {release.version: " ".join(release.limits) for release in releases()}
     assert "tf.estimator is gone" not in limits["2.15.1"]
     assert "tf.estimator is gone" in limits["2.16.2"]
