@@ -46,6 +46,7 @@ class Bench(Protocol):
         what: str,
         each_line: Callable[[str], bool] = ...,
         environ: Mapping[str, str] | None = ...,
+        apart: str = ...,
     ) -> None: ...
 
     def hand_over(self, name: str, content: str | bytes) -> str: ...
@@ -89,13 +90,14 @@ def wheel_compile(
     return wheel
 
 
-def wheel_try(bench: Bench, python: Path) -> None:
-    """Imports Horovod in the environment of ``python`` and reduces a number in one process. Raises EnvironmentFailed
-    when that does not work."""
+def wheel_try(bench: Bench, python: Path, *, apart: str = "") -> None:
+    """Imports Horovod in the environment of ``python`` and reduces a number in one process, in the place ``apart`` of
+    the backend when there is one. Raises EnvironmentFailed when that does not work."""
     bench.command(
         [str(python), "-I", "-B", "-c", TRIAL],
         what="Trying Horovod out",
         environ={"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
+        apart=apart,
     )
 
 
