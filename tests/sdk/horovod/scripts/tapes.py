@@ -147,7 +147,7 @@ def broadcast_variables_reaches_every_type_and_repeated_names():
         hvd.broadcast_variables(everything, root_rank=1, inplace=inplace)
         assert_same_everywhere([tf.convert_to_tensor(v).numpy().astype("float64") for v in everything])
         assert float(odd[0].numpy()[0]) == 1.0
-        assert abs(float(optimizer.learning_rate) - 0.02) < 1e-6
+        assert abs(float(optimizer.learning_rate.numpy()) - 0.02) < 1e-6
 
 
 @check

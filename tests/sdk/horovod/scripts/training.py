@@ -215,7 +215,7 @@ def a_model_saved_amid_backward_passes_loads_without_a_word():
         plain = keras.models.load_model(path)
     assert_close(plain.optimizer.variables, model.optimizer.variables, 0)
     if hvd.rank() == 0:
-        model.export(path.parent / "export", verbose=False)
+        model.export(str(path.parent / "export"))
         assert (path.parent / "export" / "saved_model.pb").is_file()
         if "SAVED_MODEL" in os.environ:  # for a Python without Horovod
             shutil.copy(path, os.environ["SAVED_MODEL"])
