@@ -10,12 +10,16 @@ from typing import Any
 import pytest
 
 from compute.backends.base import ComputeBackend
-from runs.environments import advice_before, advice_on, environment_spec
+from compute.models import ComputeTarget
+from runs.environments import advice_before, advice_on, environment_request, environment_spec
 from runs.environments.conda.reach import conda_reachability
 from runs.environments.interpreters import Interpreter
-from runs.environments.request import spec_digest
+from runs.environments.realised import mark_write
+from runs.environments.request import environment_order, spec_digest
 from runs.errors import EnvironmentFailed
+from runs.models import Environment
 from runs.spec import RunSpec
+from runs.states import EnvironmentState
 from tests.runs.environments.conda.channel import Channel
 
 Described = Callable[..., dict[str, Any]]
@@ -91,6 +95,23 @@ def test_where_no_channel_answers_packages_come_from_pypi_and_each_is_named(
     reached = describe(conda_packages=("numpy=1.26", "cudatoolkit"), pip_packages=("six",))
     assert "instead" not in reached["conda"]
     assert spec_digest(reached) != spec_digest(found)
+
+
+def test_an_environment_that_is_there_is_taken_while_no_channel_answers(
+    nobody: str, configure: Callable[..., None], target: ComputeTarget, backend: ComputeBackend, open_folder: Path
+) -> None:
+    configure(conda_channels=(nobody,), conda_fallback="off")
+    spec = RunSpec(conda_packages=("samtools",))
+    canonical = environment_spec(spec, backend, is_there=lambda found: True)
+    built = environment_order(canonical, target)
+    with pytest.raises(EnvironmentFailed, match=r"No conda channel can be reached"):
+        environment_request(spec, target, backend)
+    (open_folder / "bin").mkdir()
+    (open_folder / "bin" / "python").symlink_to("/bin/true")
+    mark_write(open_folder, {"digest": built.digest, "folders": {}})
+    place = {"path": str(open_folder), "lock": "tiny==1.0\n", "state": EnvironmentState.READY}
+    Environment.objects.filter(pk=built.pk).update(**place)
+    assert environment_request(spec, target, backend).pk == built.pk
 
 
 def test_where_no_channel_answers_and_none_may_stand_in_it_is_an_error(
