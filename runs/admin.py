@@ -21,7 +21,13 @@ class FrameworkVersionAdmin(SimpleHistoryAdmin, ModelAdmin):
     list_display = ("version", "is_offered", "comes_from", "pythons")
     list_filter = ("is_offered",)
     search_fields = ("version",)
-    fields = ("version", "is_offered", "pythons", "keras", "added", "horovod_as", "limits")
+    fieldsets = (
+        (None, {"fields": ("version", "is_offered")}),
+        (
+            "Only for a version that does not come with Trainhouse",
+            {"fields": ("pythons", "keras", "added", "horovod_as", "limits")},
+        ),
+    )
     actions = ("versions_offer", "versions_withdraw")
 
     @admin.display(description="Comes from")

@@ -7,6 +7,7 @@ RunsError
 │   │   └── SnapshotTooLarge
 │   ├── EnvironmentFailed  the packages cannot be installed; names the package
 │   └── NotNow           the action does not fit the run's state
+├── EnvironmentUnchanged  an update came to the versions that are there already: nothing is built
 └── StaleRun             another process moved the run first: reload and look again
 """
 
@@ -48,6 +49,10 @@ class EnvironmentFailed(UserError):
 
 class NotNow(UserError):
     """The action does not fit the run's present state."""
+
+
+class EnvironmentUnchanged(RunsError):
+    """A signal within a build: what was resolved anew is what the revision before holds."""
 
 
 class StaleRun(RunsError):

@@ -102,13 +102,15 @@ TASK_ENDED = (TaskState.EXITED, TaskState.LOST)
 
 
 class EnvironmentState(TextChoices):
-    """Where an environment's realisation stands. EVICTED: it was built, and its files were removed to make room."""
+    """Where an environment's realisation stands. EVICTED: it was built, and its files were removed to make room.
+    UNCHANGED: an update for which nothing was built, because it came to the same versions."""
 
     REQUESTED = "requested", "Requested"
     BUILDING = "building", "Building"
     READY = "ready", "Ready"
     FAILED = "failed", "Failed"
     EVICTED = "evicted", "Evicted"
+    UNCHANGED = "unchanged", "Unchanged"
 
 
 class StreamKind(TextChoices):

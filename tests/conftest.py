@@ -36,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "horovod_python" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(900))  # the first of them compiles Horovod
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(settings.DATA_DIR, ignore_errors=True)
 

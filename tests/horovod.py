@@ -45,8 +45,8 @@ class Bench:
         with self.log.open("a") as log:
             log.write(f"{sentence}\n")
 
-    def uv(self, words: list[str], *, what: str) -> None:
-        self.command([*UV, *words], what=what)
+    def uv(self, words: list[str], *, what: str, environ: Mapping[str, str] | None = None) -> None:
+        self.command([*UV, *words], what=what, environ=environ)
 
     def command(
         self,
@@ -55,7 +55,9 @@ class Bench:
         what: str,
         each_line: Callable[[str], bool] = lambda line: True,
         environ: Mapping[str, str] | None = None,
+        apart: str = "",
     ) -> None:
+        assert not apart, "nothing of a run is here"
         with self.log.open("ab") as log:
             done = subprocess.run(argv, stdout=log, stderr=log, env={**os.environ, **(environ or {})}, check=False)
         if done.returncode != 0:

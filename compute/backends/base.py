@@ -48,8 +48,19 @@ class ComputeBackend(Protocol):
         """The folder under which environments of this target are built, at their final path."""
         ...
 
-    def build_command(self, argv: list[str], *, environ: dict[str, str]) -> BuildCommand:
-        """``argv`` wrapped so that it runs with a build's rights: never those of the server where it can be helped."""
+    def build_command(self, argv: list[str], *, environ: dict[str, str], apart: str = "") -> BuildCommand:
+        """``argv`` wrapped so that it runs with a build's rights: never those of the server where it can be helped.
+        ``apart`` names a place of ``build_apart``, whose user then runs it with home, temporary files and cache
+        there."""
+        ...
+
+    def build_apart(self, name: str) -> Path:
+        """The folder of a place of its own, whose user owns nothing that other builds use: for code that somebody
+        brings. Idempotent. Raises LookupError when no user is left."""
+        ...
+
+    def build_apart_remove(self, name: str) -> None:
+        """Removes such a place. Idempotent; absent is success."""
         ...
 
     def seal(self, path: Path) -> None:

@@ -19,7 +19,7 @@ from runs.environments.newest import newest_remembered, version_remarks
 from runs.environments.realised import environment_is_intact, environment_is_there, environment_ref
 from runs.environments.removal import environment_delete, environment_evict, leftovers_remove
 from runs.environments.request import environment_request, environment_spec
-from runs.environments.revisions import environment_update, revision_before, revision_newest
+from runs.environments.revisions import environment_of_unchanged, environment_update, revision_before, revision_newest
 from runs.environments.shadows import shadow_warnings
 from runs.environments.usage import environments_bytes, runs_unfinished, with_last_use
 from runs.environments.wishes import wishes_of
@@ -34,6 +34,7 @@ __all__ = [
     "environment_is_intact",
     "environment_is_there",
     "environment_lock_problem",
+    "environment_of_unchanged",
     "environment_ref",
     "environment_request",
     "environment_request_locked",

@@ -15,12 +15,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from compute.errors import TargetUnreachable
+from runs.environments.difference import lock_versions
 from runs.environments.failures import failure_sentence
-from runs.environments.lock import lock_packages
 from runs.environments.realise import realise
 from runs.environments.realised import environment_is_intact, intact_mark
 from runs.environments.workshop import Workshop
-from runs.errors import EnvironmentFailed
+from runs.errors import EnvironmentFailed, EnvironmentUnchanged
 from runs.models import Environment
 from runs.states import EnvironmentState
 
@@ -40,7 +40,7 @@ def environment_build(environment_id: int) -> Environment:
         if not mine:
             return environment
         environment.refresh_from_db()
-        if environment.state == EnvironmentState.FAILED:
+        if environment.state in (EnvironmentState.FAILED, EnvironmentState.UNCHANGED):
             return environment
         if environment.state == EnvironmentState.READY and environment_is_intact(environment):
             return environment
@@ -91,6 +91,9 @@ class _Build:
             raise
         except EnvironmentFailed as error:
             self._fail(str(error))
+        except EnvironmentUnchanged:
+            self.workshop.say("The index still gives the same versions: there is nothing to build")
+            self._write(state=EnvironmentState.UNCHANGED)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self._fault(error)
@@ -117,7 +120,7 @@ class _Build:
             python_version=mark["python"],
             ready_at=timezone.now(),
         )
-        workshop.say(f"Ready: {len(lock_packages(mark['lock']))} packages, {mark['size_bytes'] / 1e6:,.0f} MB")
+        workshop.say(f"Ready: {len(lock_versions(mark['lock']))} packages, {mark['size_bytes'] / 1e6:,.0f} MB")
 
     def _fail(self, sentence: str) -> None:
         self.workshop.say(f"Failed: {sentence}")

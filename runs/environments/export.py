@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from runs.environments.conda.channels import channel_shown
 from runs.environments.conda.records import CondaRecord, lock_conda
+from runs.environments.lock import lock_horovod, lock_sources
 
 #: The first user id of a Debian image that belongs to nobody yet.
 _CONTAINER_USER_ID = 1000
@@ -15,7 +16,7 @@ _CONTAINER_USER_ID = 1000
 
 def requirements_txt(lock: str, *, origin: str) -> str:
     """The lock as a requirements file: every package with its version and hashes. ``origin`` says where it is from."""
-    return f"{_comment(origin)}{_without_conda(lock)}# pip install --require-hashes -r requirements.txt\n{lock}"
+    return f"{_comment(origin)}{_not_from_pip(lock)}# pip install --require-hashes -r requirements.txt\n{lock}"
 
 
 def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
@@ -27,7 +28,7 @@ def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
     if not any(record.name == "python" for record in records):
         conda.insert(0, f"python={python}")
     return (
-        f"{_comment(origin)}# conda env create -f environment.yml\n"
+        f"{_comment(origin)}{_without_sources(lock)}{_without_horovod(lock)}# conda env create -f environment.yml\n"
         f"name: {json.dumps(name)}\n"
         f"channels:\n{_items(_channels(records))}"
         f"dependencies:\n{_items([*conda, 'pip'])}  - pip:\n{packages}"
@@ -37,7 +38,7 @@ def environment_yml(lock: str, *, name: str, python: str, origin: str) -> str:
 def dockerfile(lock: str, *, python: str, gpu: bool, origin: str) -> str:
     """A Dockerfile that needs no other file: the lock stands in it. Its user is not root."""
     return (
-        f"{_comment(origin)}{_without_conda(lock)}# docker build -t my-training - < Dockerfile\n"
+        f"{_comment(origin)}{_not_from_pip(lock)}# docker build -t my-training - < Dockerfile\n"
         f'# docker run --rm {"--gpus all " if gpu else ""}-v "$PWD":/work my-training python train.py\n'
         f"FROM python:{_minor(python)}-slim\n"
         "\n"
@@ -64,8 +65,31 @@ def _items(words: Iterable[str]) -> str:
     return "".join(f"  - {json.dumps(word)}\n" for word in words)
 
 
+def _without_sources(lock: str) -> str:
+    """A comment with what was built from files and has to be installed from there, empty where that is nothing."""
+    lines = [
+        _comment(f"Not in here, install it from {source.path}: {source.name}=={source.version}")
+        for source in lock_sources(lock)
+    ]
+    return "".join(lines)
+
+
+def _not_from_pip(lock: str) -> str:
+    """Comments on what a file of pip's packages alone lacks; empty when it lacks nothing."""
+    return _without_conda(lock) + _without_sources(lock) + _without_horovod(lock)
+
+
+def _without_horovod(lock: str) -> str:
+    compiled = lock_horovod(lock)
+    if not compiled:
+        return ""
+    return (
+        f"# Not in here: Horovod {compiled['version']}, which the platform compiles for TensorFlow "
+        f"{compiled['tensorflow']} and {compiled['mpi']}, and the part beside it.\n"
+    )
+
+
 def _without_conda(lock: str) -> str:
-    """A comment on what a file of pip's packages alone lacks; empty when it lacks nothing."""
     names = ", ".join(record.name for record in lock_conda(lock))
     return f"# Not in here, since they came from conda (environment.yml has them): {names}\n" if names else ""
 

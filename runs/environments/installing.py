@@ -1,4 +1,4 @@
-"""From the lock to the files of an environment: downloaded, unpacked, compiled to bytecode."""
+"""From the lock to the files of an environment: downloaded and unpacked."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def packages_install(workshop: Workshop, lock: str, compiled: Sequence[str] = ()
         # A Python from a channel may call itself externally managed; this one is the build's own.
         way = ["install", "--no-deps", "--break-system-packages", "-r"] if keeping else ["sync"]
         workshop.uv(
-            ["pip", *way, locked, "--python", str(workshop.python), "--require-hashes", "--compile-bytecode"],
+            ["pip", *way, locked, "--python", str(workshop.python), "--require-hashes"],
             what="Installing the packages",
             each_line=each_line,
         )

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ PLACES = (
     "~/.pyenv/versions/*/bin",
 )
 PROBE_TIMEOUT_S = 30.0
+ANSWER_KEPT_S = 60.0
 
 #: What two Pythons of a minor version have to share for the same wheels to fit both.
 _SAME_PACKAGES = ("implementation", "soabi", "machine", "system")
@@ -38,6 +40,10 @@ _PROBE = (
     " 'soabi': sysconfig.get_config_var('SOABI') or '', 'machine': platform.machine(),"
     " 'system': sys.platform, 'libc': ' '.join(platform.libc_ver())}))"
 )
+
+
+#: What Pythons have said of themselves, and until when that holds.
+_answers: "dict[tuple[object, ...], tuple[Interpreter, float]]" = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +81,7 @@ def interpreter_choose(backend: ComputeBackend, pythons: Sequence[str], *, wante
     own last. ``wanted_by`` names what asks, for the message. Raises EnvironmentFailed when there is none."""
     tried: list[str] = []
     for candidate, minor in _candidates(pythons):
-        found = interpreter_at(backend, candidate)
+        found = _remembered(backend, candidate)
         if found is not None and found.minor == minor and found.implementation == "cpython":
             return found
         tried.append(str(candidate))
@@ -92,7 +98,7 @@ def interpreter_same(backend: ComputeBackend, identity: dict[str, str]) -> Inter
     """The usable Python with this identity, wherever it lies. Raises EnvironmentFailed when it is gone."""
     minor = ".".join(identity["version"].split(".")[:2])
     for candidate, _ in _candidates([minor]):
-        found = interpreter_at(backend, candidate)
+        found = _remembered(backend, candidate)
         if found is not None and found.identity == identity:
             return found
     raise EnvironmentFailed(
@@ -105,7 +111,7 @@ def interpreter_again(backend: ComputeBackend, identity: dict[str, str]) -> Inte
     """The usable Python with this identity or, when it is gone, the first whose compiled packages are the same: the
     same minor version, ABI and machine. Raises EnvironmentFailed when there is none."""
     minor = ".".join(identity["version"].split(".")[:2])
-    found = [probed for path, _ in _candidates([minor]) if (probed := interpreter_at(backend, path)) is not None]
+    found = [probed for path, _ in _candidates([minor]) if (probed := _remembered(backend, path)) is not None]
     same = [each for each in found if each.identity == identity]
     near = [each for each in found if all(each.identity[key] == identity[key] for key in _SAME_PACKAGES)]
     for interpreter in [*same, *near]:
@@ -138,6 +144,21 @@ def _named(minor: str) -> Iterator[str]:
                 yield link
     if minor == f"{sys.version_info.major}.{sys.version_info.minor}":
         yield getattr(sys, "_base_executable", "") or sys.executable
+
+
+def _remembered(backend: ComputeBackend, path: Path) -> Interpreter | None:
+    """As ``interpreter_at``. An answer holds for a minute, as long as the file is the same one."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    key = (backend.environment_root(), path, facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns)
+    found, until = _answers.get(key, (None, 0.0))
+    if found is None or time.monotonic() > until:
+        found = interpreter_at(backend, path)
+        if found is not None:
+            _answers[key] = (found, time.monotonic() + ANSWER_KEPT_S)
+    return found
 
 
 def interpreter_at(backend: ComputeBackend, path: Path) -> Interpreter | None:

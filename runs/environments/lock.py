@@ -50,7 +50,10 @@ class LockReader:
         self._addresses = frozenset(addresses)
 
     def line(self, line: str) -> bool:
-        """Takes a line of the lock; True when it was none and belongs into the log."""
+        """Takes a line of the lock; True when it was none and belongs into the log. What would be more than one line to
+        whoever reads the lock (``str.splitlines`` knows ten line ends) is none."""
+        if len(line.splitlines()) != 1:
+            return True
         if not self._is_package(line) and not (_HASH.fullmatch(line) and self._lines):
             return True
         self._lines.append(line)

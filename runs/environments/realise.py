@@ -1,13 +1,15 @@
-"""The steps of a build, in their order: Python, resolve, compile Horovod, create, install, seal, mark.
+"""The steps of a build, in their order: Python, resolve, compile Horovod, create, install, bytecode, seal, mark.
 
 Every command runs with a build's rights. The environment is built at its final path, since virtual environments do not
 relocate; what counts is the mark, which the server writes last.
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from runs.environments.advice import conda_advice
+from runs.environments.bytecode import bytecode_write
 from runs.environments.conda.building import conda_installed
 from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
@@ -15,6 +17,7 @@ from runs.environments.interpreters import interpreter_same
 from runs.environments.newest import version_remarks
 from runs.environments.realised import mark_remove, mark_write, size_on_disk
 from runs.environments.resolving import packages_resolve
+from runs.environments.revisions import revision_check
 from runs.environments.source_builds import sources_built, sources_install
 from runs.environments.wholeness import folders_record
 from runs.environments.workshop import Workshop
@@ -23,8 +26,8 @@ REMOVE_WITHIN_S = 10.0
 
 
 def realise(workshop: Workshop) -> dict[str, Any]:
-    """Builds, seals and marks the environment; returns the mark. Raises EnvironmentFailed with the reason, and OSError
-    for the disk's own."""
+    """Builds, seals and marks the environment; returns the mark. Raises EnvironmentFailed with the reason, OSError for
+    the disk's own, and EnvironmentUnchanged for an update that need not be built."""
     spec = workshop.spec
     workshop.progress.say("resolve", "Reading the lock" if workshop.lock else "Resolving the packages")
     interpreter = interpreter_same(workshop.backend, spec["python"])
@@ -35,22 +38,27 @@ def realise(workshop: Workshop) -> dict[str, Any]:
         interpreter = conda.interpreter if conda else interpreter
         with sources_built(workshop, interpreter.path) as built:
             lock = workshop.lock or packages_resolve(workshop, interpreter.path, built, conda.beside if conda else None)
+            revision_check(workshop.environment, lock)
             compiled = horovod_wheels(workshop, lock, interpreter) if "horovod" in spec else None
             if conda is None:
                 venv_create(workshop, interpreter.path)
             packages_install(workshop, lock, compiled.requirements if compiled else (), keeping=conda is not None)
             sources_install(workshop, built, lock)
+        bytecode_write(workshop)
         if compiled:
             horovod_try(workshop)
             lock = compiled.lock
     workshop.progress.say("seal", "Closing the environment to writers")
-    workshop.backend.seal(workshop.path)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        measured = beside.submit(lambda: (size_on_disk(workshop.path), folders_record(workshop.path)))
+        workshop.backend.seal(workshop.path)
+    size_bytes, folders = measured.result()
     mark = {
         "digest": workshop.environment.digest,
         "python": interpreter.version,
-        "size_bytes": size_on_disk(workshop.path),
+        "size_bytes": size_bytes,
         "lock": conda.in_lock(lock) if conda else lock,
-        "folders": folders_record(workshop.path),
+        "folders": folders,
     }
     mark_write(workshop.path, mark)
     return mark

@@ -17,9 +17,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ENVIRON = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": "http:https", "GIT_ASKPASS": "/bin/false"}
 
 
-def repository_fetch(workshop: Workshop, path: str, place: Path) -> tuple[str, str, Path]:
+def repository_fetch(workshop: Workshop, path: str, place: Path, *, apart: str) -> tuple[str, str, Path]:
     """Lays the repository ``path`` (``git+https://…@revision#subdirectory=…``) at ``place``, its history and its
-    submodules included. Returns the same path with the commit as its revision, the commit, and the package's folder.
+    submodules included, in the place ``apart`` of the backend. Returns the same path with the commit as its revision,
+    the commit, and the package's folder.
 
     Raises EnvironmentFailed when repositories are not allowed (any more), git is missing, or nothing can be fetched.
     """
@@ -36,18 +37,23 @@ def repository_fetch(workshop: Workshop, path: str, place: Path) -> tuple[str, s
     workshop.say(f"Fetching {path}")
     what = f"Fetching {path}"
     workshop.command(
-        [git, "clone", "--quiet", "--no-checkout", "--", match["address"], str(place)], what=what, environ=_ENVIRON
+        [git, "clone", "--quiet", "--no-checkout", "--", match["address"], str(place)],
+        what=what,
+        environ=_ENVIRON,
+        apart=apart,
     )
-    commit = _commit(workshop, git, place, match["revision"], path=path)
+    commit = _commit(workshop, git, place, match["revision"], path=path, apart=apart)
     inside = [git, "-C", str(place)]
-    workshop.command([*inside, "checkout", "--quiet", "--detach", commit], what=what, environ=_ENVIRON)
-    workshop.command([*inside, "submodule", "--quiet", "update", "--init", "--recursive"], what=what, environ=_ENVIRON)
+    workshop.command([*inside, "checkout", "--quiet", "--detach", commit], what=what, environ=_ENVIRON, apart=apart)
+    workshop.command(
+        [*inside, "submodule", "--quiet", "update", "--init", "--recursive"], what=what, environ=_ENVIRON, apart=apart
+    )
     folder = repository_folder(match["more"] or "") or ""
     locked = f"git+{match['address']}@{commit}{f'#subdirectory={folder}' if folder else ''}"
     return locked, commit, place / folder
 
 
-def _commit(workshop: Workshop, git: str, place: Path, revision: str | None, *, path: str) -> str:
+def _commit(workshop: Workshop, git: str, place: Path, revision: str | None, *, path: str, apart: str) -> str:
     """The commit of ``revision``: a branch, a tag, a commit; without one, of the repository's default branch."""
     names = [f"refs/remotes/origin/{revision}", f"refs/tags/{revision}", revision] if revision else ["HEAD"]
     for name in names:
@@ -59,7 +65,7 @@ def _commit(workshop: Workshop, git: str, place: Path, revision: str | None, *, 
 
         words = [git, "-C", str(place), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"]
         try:
-            workshop.command(words, what=f"Looking for {name}", each_line=each_line, environ=_ENVIRON)
+            workshop.command(words, what=f"Looking for {name}", each_line=each_line, environ=_ENVIRON, apart=apart)
         except EnvironmentFailed:
             continue
         if len(said) == 1 and _COMMIT.fullmatch(said[0]):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -11,7 +12,7 @@ from packaging.requirements import Requirement
 from compute.backends.base import ComputeBackend
 from compute.models import ComputeTarget
 from runs.environments.catalogue import Release, find, versions, withdrawn
-from runs.environments.conda.plan import conda_interpreter, conda_plan
+from runs.environments.conda.plan import conda_described, conda_interpreter, conda_plan
 from runs.environments.conda.wishes import fitting_pythons
 from runs.environments.horovod.describing import OVERRIDE, horovod_described
 from runs.environments.horovod.wanted import horovod_wanted
@@ -46,7 +47,7 @@ def environment_request(
     May block for some seconds, since Pythons are tried out. Raises EnvironmentFailed when no version, no Python or no
     package line fits.
     """
-    wishes = environment_spec(spec, backend, read, trees)
+    wishes = environment_spec(spec, backend, read, trees, is_there=lambda found: wishes_are_there(found, target))
     newest = revision_taken(wishes, target)
     return environment_order(wishes if newest is None else newest.spec, target)
 
@@ -84,16 +85,28 @@ def revision_taken(wishes: dict[str, Any], target: ComputeTarget) -> Environment
     return revisions.exclude(lock="").first() or revisions.first()
 
 
+def wishes_are_there(wishes: dict[str, Any], target: ComputeTarget) -> bool:
+    """Whether runs with these wishes find their environment on ``target`` built and whole."""
+    newest = revision_taken(wishes, target)
+    return newest is not None and newest.state == EnvironmentState.READY and environment_is_intact(newest)
+
+
 def revisions_of(wishes: dict[str, Any], target: ComputeTarget) -> QuerySet[Environment]:
     """All revisions of these wishes on ``target``, the newest first."""
     return Environment.objects.filter(target=target, wishes=spec_digest(wishes)).order_by("-revision")
 
 
 def environment_spec(
-    spec: RunSpec, backend: ComputeBackend, read: Read | None = None, trees: Trees | None = None
+    spec: RunSpec,
+    backend: ComputeBackend,
+    read: Read | None = None,
+    trees: Trees | None = None,
+    *,
+    is_there: Callable[[dict[str, Any]], bool] = lambda canonical: False,
 ) -> dict[str, Any]:
     """The canonical description of the environment: the same needs have the same one, however they are written and
-    whatever the file is called that says so."""
+    whatever the file is called that says so. Conda channels are asked whether they answer unless an environment of
+    their packages ``is_there``."""
     if (file := spec.pip_requirements_file or spec.conda_dependencies_file) and read is None:
         raise ValueError(f"{file!r} belongs to a snapshot, and there is none to read it from.")
     wishes = wishes_checked(spec, read)
@@ -107,20 +120,27 @@ def environment_spec(
     else:
         wanted_by = f"TensorFlow {release.version}"
         interpreter = conda_interpreter(backend, release.pythons, wishes.conda, wanted_by=wanted_by)
-    conda = conda_plan(wishes.conda, backend, interpreter, release.pythons)
-    lines = (*wishes.lines, *(conda.lines if conda else ()))
-    packages = packages_of(
-        lines, release, gpu=spec.use_gpu, machine=interpreter.machine, legacy_keras=spec.legacy_keras
-    )
-    described = _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
-    if wishes.sources:
-        described["sources"] = sources_described(wishes.sources, trees)
-    if conda is not None:
-        described["conda"] = conda.described
-    if horovod:
-        described["horovod"] = horovod_described(packages.framework, interpreter, backend, gpu=spec.use_gpu)
-        described["overrides"].append(OVERRIDE)
-    return described
+
+    def describe(lines: tuple[str, ...], conda: dict[str, Any] | None) -> dict[str, Any]:
+        packages = packages_of(
+            lines, release, gpu=spec.use_gpu, machine=interpreter.machine, legacy_keras=spec.legacy_keras
+        )
+        described = _described(packages, wishes, release, interpreter, gpu=spec.use_gpu)
+        if wishes.sources:
+            described["sources"] = sources_described(wishes.sources, trees)
+        if conda is not None:
+            described["conda"] = conda
+        if horovod:
+            described["horovod"] = horovod_described(packages.framework, interpreter, backend, gpu=spec.use_gpu)
+            described["overrides"].append(OVERRIDE)
+        return described
+
+    conda = conda_described(wishes.conda, release.pythons)
+    found = describe(wishes.lines, conda)
+    if conda is None or is_there(found):
+        return found
+    plan = conda_plan(wishes.conda, backend, interpreter, conda)
+    return found if plan is None else describe((*wishes.lines, *plan.lines), plan.described)
 
 
 def spec_digest(canonical: dict[str, Any]) -> str:
@@ -170,6 +190,6 @@ def _described(
 
 
 def _has_to_be_built_again(environment: Environment) -> bool:
-    if environment.state in (EnvironmentState.FAILED, EnvironmentState.EVICTED):
+    if environment.state in (EnvironmentState.FAILED, EnvironmentState.EVICTED, EnvironmentState.UNCHANGED):
         return True
     return environment.state == EnvironmentState.READY and not environment_is_intact(environment)

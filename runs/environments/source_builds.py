@@ -1,7 +1,8 @@
 """From files of a snapshot, or of a repository, to wheels, with a build's rights, and from there into the environment.
 
-The files are handed over readable. A package's build writes beside its files, so the build's user copies them to a
-folder of its own first, which goes when the wheels are installed.
+Whose code it is, nobody knows; so all of it runs as a user that owns nothing which another build uses, in a place of
+its own with a cache of its own. The files are handed over readable and copied there, since a package's build writes
+beside its files. What comes back is the wheel, by its bytes: installing it runs no code.
 """
 
 import shutil
@@ -17,7 +18,6 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from runs.environments.lock import LockedSource, lock_sources
 from runs.environments.repositories import repository_fetch
 from runs.environments.sources import is_repository
-from runs.environments.toolbox import build_tmp
 from runs.environments.workshop import Workshop
 from runs.errors import EnvironmentFailed, SnapshotRefused
 from runs.snapshots import tree_files
@@ -61,15 +61,18 @@ def sources_built(workshop: Workshop, python: Path) -> Iterator[list[Built]]:
     if not wanted:
         yield []
         return
-    folder = build_tmp() / f"sources-{workshop.environment.digest[:16]}"
-    _remove(workshop, folder)
+    apart = workshop.environment.digest[:16]
+    workshop.backend.build_apart_remove(apart)  # what a killed builder left
     try:
+        folder = workshop.backend.build_apart(apart) / "tmp"
         yield [
-            _build(workshop, python, folder / str(number), path=path, described=described)
+            _build(workshop, python, folder / str(number), path=path, described=described, apart=apart)
             for number, (path, described) in enumerate(wanted.items())
         ]
+    except LookupError as error:
+        raise EnvironmentFailed(str(error)) from error
     finally:
-        _remove(workshop, folder)
+        workshop.backend.build_apart_remove(apart)
 
 
 def sources_install(workshop: Workshop, built: Sequence[Built], lock: str) -> None:
@@ -78,41 +81,48 @@ def sources_install(workshop: Workshop, built: Sequence[Built], lock: str) -> No
     locked = {source.name for source in lock_sources(lock)}
     wheels = [str(one.wheel) for one in built if one.source.name in locked]
     if wheels:
-        words = ["pip", "install", "--python", str(workshop.python), "--no-deps", "--no-index", "--compile-bytecode"]
+        words = ["pip", "install", "--python", str(workshop.python), "--no-deps", "--no-index"]
         workshop.uv([*words, *wheels], what="Installing the packages of the source folder")
 
 
 def _wanted(workshop: Workshop) -> dict[str, Any]:
-    """By path, the digest of the files and how they are asked for; with a lock, what the package ``is``."""
-    if workshop.lock:
-        return {
-            source.path: {"tree": source.digest, "asked": [], "is": f"{source.name}=={source.version}"}
-            for source in lock_sources(workshop.lock)
-        }
+    """By path, the digest of the files and how they are asked for; with a lock, what the package ``is``. Raises
+    EnvironmentFailed when the lock names files that were not asked for."""
     sources: dict[str, Any] = workshop.spec.get("sources", {})
-    return sources
+    if not workshop.lock:
+        return sources
+    locked = lock_sources(workshop.lock)
+    for source in locked:
+        # A lock was written while packages were built, and the store holds the files of everybody.
+        if not is_repository(source.path) and sources.get(source.path, {}).get("tree") != source.digest:
+            raise EnvironmentFailed(f"The lock names files of {source.path} that the run did not ask for.")
+    return {
+        source.path: {"tree": source.digest, "asked": [], "is": f"{source.name}=={source.version}"} for source in locked
+    }
 
 
-def _build(workshop: Workshop, python: Path, folder: Path, *, path: str, described: dict[str, Any]) -> Built:
+def _build(
+    workshop: Workshop, python: Path, folder: Path, *, path: str, described: dict[str, Any], apart: str
+) -> Built:
     shown = path if is_repository(path) or path == "." else f"./{path}"
     what = f"Building the package in {shown}"
     files, wheels = folder / "files", folder / "wheels"
-    workshop.command(["/bin/mkdir", "-p", str(wheels)], what=what)
+    workshop.command(["/bin/mkdir", "-p", str(wheels)], what=what, apart=apart)
     if is_repository(path):
-        path, digest, files = repository_fetch(workshop, path, files)
+        path, digest, files = repository_fetch(workshop, path, files, apart=apart)
     else:
         digest = described["tree"]
         handed_over = _hand_over(workshop, folder.name, digest)
-        workshop.command(["/bin/cp", "-r", "--", str(handed_over), str(files)], what=what)
+        workshop.command(["/bin/cp", "-r", "--", str(handed_over), str(files)], what=what, apart=apart)
     workshop.say(f"{what}; it is installed as it is now, -e or not")
     workshop.progress.say("resolve", what)
     if path.endswith(".whl"):
-        workshop.command(["/bin/mv", "--", str(files / Path(path).name), str(wheels)], what=what)
+        workshop.command(["/bin/mv", "--", str(files / Path(path).name), str(wheels)], what=what, apart=apart)
     else:
         start = files / Path(path).name if path.endswith((".zip", ".tar.gz")) else files
         words = ["build", "--wheel", "--no-sources", "--python", str(python), "--out-dir", str(wheels), str(start)]
-        workshop.uv(words, what=what)
-    wheel = _wheel(workshop, wheels, shown=shown)
+        workshop.uv(words, what=what, apart=apart)
+    wheel = _wheel(workshop, wheels, shown=shown, apart=apart)
     name, version, _, _ = parse_wheel_filename(wheel.name)
     if described.get("name", name) != name:
         raise EnvironmentFailed(f"The package in {shown} is called {name}, not {described['name']}. Correct the line.")
@@ -125,15 +135,16 @@ def _build(workshop: Workshop, python: Path, folder: Path, *, path: str, describ
     )
 
 
-def _wheel(workshop: Workshop, folder: Path, *, shown: str) -> Path:
-    """The one wheel in ``folder``, which belongs to the build's user: its names are heard, nothing there is opened."""
+def _wheel(workshop: Workshop, folder: Path, *, shown: str, apart: str) -> Path:
+    """A copy of the one wheel in ``folder``. It belongs to whoever built: its names are heard, its bytes are taken."""
     names: list[str] = []
 
     def each_line(line: str) -> bool:
         names.append(line)
         return False
 
-    workshop.command(["/bin/ls", "-1", str(folder)], what=f"Looking for the package of {shown}", each_line=each_line)
+    what = f"Looking for the package of {shown}"
+    workshop.command(["/bin/ls", "-1", str(folder)], what=what, each_line=each_line, apart=apart)
     try:
         (name,) = [name for name in names if name.endswith(".whl")]
         parse_wheel_filename(name)
@@ -141,7 +152,7 @@ def _wheel(workshop: Workshop, folder: Path, *, shown: str) -> Path:
         raise EnvironmentFailed(
             f"{shown} gave no wheel that can be installed: {', '.join(names) or 'none'}."
         ) from error
-    return folder / name
+    return workshop.take_over(folder / name, name=name, apart=apart)
 
 
 def _hand_over(workshop: Workshop, name: str, tree: str) -> Path:
@@ -159,7 +170,3 @@ def _hand_over(workshop: Workshop, name: str, tree: str) -> Path:
         shutil.copyfile(blob_path(entry.sha256), place)
         place.chmod(0o755 if entry.executable else 0o644)
     return folder
-
-
-def _remove(workshop: Workshop, folder: Path) -> None:
-    workshop.command(["/bin/rm", "-rf", "--", str(folder)], what="Clearing up after the packages of the source folder")

@@ -23,6 +23,9 @@ from runs.models import Environment
 #: A build ends before its job would be ended, so that it can say why.
 DEADLINE_S = BUILD_TIMEOUT_S - 120.0
 
+#: The largest package that is built from files.
+MOST_TAKEN_BYTES = 2 * 1024**3
+
 
 class Workshop:
     """One build's tools, to be used under the environment's lock. ``close`` gives back what was handed over."""
@@ -63,9 +66,17 @@ class Workshop:
         """Writes a line of the platform's own into the build's log."""
         self.output.say(sentence)
 
-    def uv(self, words: list[str], *, what: str, each_line: Callable[[str], bool] = lambda line: True) -> None:
+    def uv(
+        self,
+        words: list[str],
+        *,
+        what: str,
+        each_line: Callable[[str], bool] = lambda line: True,
+        environ: Mapping[str, str] | None = None,
+        apart: str = "",
+    ) -> None:
         """Runs uv with these words, as ``command`` does."""
-        self.command([str(uv_program()), *words], what=what, each_line=each_line)
+        self.command([str(uv_program()), *words], what=what, each_line=each_line, environ=environ, apart=apart)
 
     def command(
         self,
@@ -74,12 +85,17 @@ class Workshop:
         what: str,
         each_line: Callable[[str], bool] = lambda line: True,
         environ: Mapping[str, str] | None = None,
+        apart: str = "",
     ) -> None:
         """Runs a command with a build's rights; its output goes to the log, but for the lines that ``each_line`` keeps
         back. ``environ`` comes on top of the build's variables. Raises EnvironmentFailed with the reason when it fails
-        or the build's time is over; ``what`` names its purpose, such as "Installing the packages"."""
+        or the build's time is over; ``what`` names its purpose, such as "Installing the packages". ``apart`` is the
+        place of the backend in which it runs, with a cache of its own."""
         output = self.output.reader(each_line=each_line)
-        command = self.backend.build_command(argv, environ={**self.environ, **(environ or {})})
+        variables = {**self.environ, **(environ or {})}
+        if apart:
+            del variables["UV_CACHE_DIR"]
+        command = self.backend.build_command(argv, environ=variables, apart=apart)
         try:
             code = command.run(output=output.write, timeout_s=max(1.0, self.time_left_s))
         except TimeoutError as error:
@@ -97,6 +113,27 @@ class Workshop:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         path.chmod(0o644)
         return str(path)
+
+    def take_over(self, path: Path, *, name: str, apart: str) -> Path:
+        """Copies a file out of a place apart to where builds can read and not change it: that place's user reads it
+        out, and the server opens nothing there. Raises EnvironmentFailed when it cannot be read, or is too large."""
+        copy = self.hand_over_folder() / name
+        left = MOST_TAKEN_BYTES
+        with open(copy, "wb") as file:
+
+            def write(piece: bytes) -> None:
+                nonlocal left
+                left -= len(piece)
+                if left < 0:
+                    raise EnvironmentFailed(f"{name} has more than {MOST_TAKEN_BYTES:,} bytes; a package may not.")
+                file.write(piece)
+
+            command = self.backend.build_command(["/bin/cat", "--", str(path)], environ={}, apart=apart)
+            code = command.run(output=write, timeout_s=max(1.0, self.time_left_s))
+        if code != 0:
+            raise EnvironmentFailed(f"{name} is there and cannot be read: cat ended with {code}.")
+        copy.chmod(0o644)
+        return copy
 
     def hand_over_folder(self, name: str = "") -> Path:
         """A folder, new or there, that builds can read and cannot change; without a name that of all handed over."""

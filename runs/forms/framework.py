@@ -24,6 +24,7 @@ class FrameworkVersionForm(forms.ModelForm):
     class Meta:
         model = FrameworkVersion
         fields = ("version", "is_offered", *_DATA)
+        labels = {"keras": "Keras generation"}
         help_texts = {
             "version": "As the package index has it, such as 2.22.0.",
             "is_offered": "Untick it to take the version out of the form. Runs that have it go on.",

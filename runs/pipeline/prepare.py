@@ -3,7 +3,7 @@
 import dataclasses
 
 from django.conf import settings
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from compute.models import ComputeTarget
 from compute.registry import backend_of, target_gpus_are_simulated
@@ -11,6 +11,7 @@ from runs.dispatch import enqueue_build
 from runs.environments import (
     environment_is_being_built,
     environment_is_intact,
+    environment_of_unchanged,
     environment_request,
     environment_request_locked,
     environment_spec,
@@ -20,7 +21,7 @@ from runs.environments import (
 )
 from runs.environments.definitions import effective
 from runs.errors import EnvironmentFailed
-from runs.lifecycle import run_transition
+from runs.lifecycle import event_add, run_transition
 from runs.models import Environment, Run
 from runs.snapshots import snapshot_reader, snapshot_trees
 from runs.spec import RunSpec
@@ -62,6 +63,8 @@ def step_preparing(run: Run) -> float | None:
     if environment is None:
         _environment_failed(run, "The environment was deleted while the run waited for it. Submit the run again.")
         return None
+    if environment.state == EnvironmentState.UNCHANGED:
+        return _take_unchanged(run, environment)
     if environment.state == EnvironmentState.FAILED:
         _environment_failed(run, environment.error)
         return None
@@ -79,6 +82,18 @@ def spec_for_environment(spec: RunSpec, target: ComputeTarget) -> RunSpec:
     if spec.use_gpu and target_gpus_are_simulated(target):
         return dataclasses.replace(spec, use_gpu=False)
     return spec
+
+
+def _take_unchanged(run: Run, update: Environment) -> float | None:
+    """The run takes what was there before the update, which is the same."""
+    environment = environment_of_unchanged(update)
+    try:
+        with transaction.atomic():
+            Run.objects.filter(pk=run.pk).update(environment=environment, environment_spec=environment.spec)
+            event_add(run, kind="environment", message="The update came to the same versions, so nothing is built.")
+    except IntegrityError:
+        return SOON_S  # it was deleted just now
+    return None
 
 
 def _environment_of(run: Run) -> Environment:

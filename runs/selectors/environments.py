@@ -63,7 +63,7 @@ class Condition:
     @property
     def can_be_rebuilt(self) -> bool:
         """Whether ordering a build would change anything."""
-        return self.state not in (EnvironmentState.READY, EnvironmentState.BUILDING)
+        return self.state not in (EnvironmentState.READY, EnvironmentState.BUILDING, EnvironmentState.UNCHANGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +92,7 @@ _SENTENCES: dict[str, str] = {
     EnvironmentState.BUILDING: "It is being built.",
     EnvironmentState.READY: "It is on the disk, and runs start in it at once.",
     EnvironmentState.FAILED: "Its build failed. The next run that needs it tries again.",
+    EnvironmentState.UNCHANGED: "The update came to the same versions, so nothing was built.",
     EnvironmentState.EVICTED: "Its files were removed to make room. The next run that needs it builds it again.",
 }
 _DAMAGED = Condition(
@@ -130,6 +131,10 @@ def environment_title(environment: Environment) -> Title:
     name = _framework_words(environment, framework) if framework else f"Environment {environment.digest[:8]}"
     shown = ", ".join(asked[:_MOST_NAMED]) + (f" and {len(asked) - _MOST_NAMED} more" if asked[_MOST_NAMED:] else "")
     extras = []
+    if environment.revision > 1:
+        extras.append(f"update {environment.revision}")
+    if environment.spec.get("lock"):
+        extras.append("by a lock")
     if environment.spec.get("gpu"):
         extras.append("with CUDA")
     if environment.lock:

@@ -13,7 +13,7 @@ from runs.environments import environment_is_intact
 from runs.environments.checker import Checker
 from runs.environments.definitions import effective
 from runs.environments.foresight import Finding, packages_foresee
-from runs.environments.request import environment_spec, revision_taken, spec_digest
+from runs.environments.request import environment_spec, revision_taken, spec_digest, wishes_are_there
 from runs.errors import EnvironmentFailed
 from runs.models import Environment, Snapshot
 from runs.permissions import targets_for
@@ -60,7 +60,8 @@ def package_check(
     backend = backend_of(target)
     try:
         trees = None if snapshot is None else snapshot_trees(snapshot)
-        canonical = environment_spec(spec_for_environment(spec, target), backend, read, trees)
+        found = partial(wishes_are_there, target=target)
+        canonical = environment_spec(spec_for_environment(spec, target), backend, read, trees, is_there=found)
     except EnvironmentFailed as error:
         return PackageCheck(state="impossible", sentence=str(error))
     except (TargetUnreachable, OSError) as error:

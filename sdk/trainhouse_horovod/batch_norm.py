@@ -14,7 +14,7 @@ def mend(module: ModuleType) -> None:
     if not is_keras_3(tf.keras):
         return
     layer = _layer_class(tf.keras.layers.BatchNormalization)
-    layer.__module__ = module.sync_batch_norm.__name__
+    layer.__module__, layer.__qualname__ = module.sync_batch_norm.__name__, layer.__name__
     keras_3().saving.register_keras_serializable(package="horovod")(layer)
     module.SyncBatchNormalization = module.sync_batch_norm.SyncBatchNormalization = layer
 

@@ -8,6 +8,9 @@ import tensorflow as tf
 
 from trainhouse_horovod.variables import is_keras_3_optimizer, native, natives
 
+#: Where the optimizers of Keras 3 and of tf_keras are defined.
+KERAS = ("keras.", "tf_keras.")
+
 
 def mend(module: ModuleType) -> None:
     _mend_broadcast(module.BroadcastGlobalVariablesCallbackImpl)
@@ -24,9 +27,13 @@ def _mend_broadcast(impl: type) -> None:
         self._local_vars.add(native(var).ref())
 
     def on_batch_begin(self: Any, batch: int, logs: Any = None) -> None:
-        """Broadcasts before the first step, when the model and its optimizer are built by then, as ``fit`` does."""
+        """Broadcasts before the first step, so that all of it is a step of the same weights, where these are there."""
         optimizer = self.model.optimizer
-        if is_keras_3_optimizer(optimizer) and self.model.built and optimizer.built:
+        if self.broadcast_done or not is_keras_3_optimizer(optimizer):
+            return
+        if self.model.built and all(layer.built for layer in self.model._flatten_layers()):
+            if not optimizer.built:
+                optimizer.build(self.model.trainable_variables)
             broadcast(self)
 
     def on_batch_end(self: Any, batch: int, logs: Any = None) -> None:
@@ -74,8 +81,8 @@ def _mend_schedule(impl: type) -> None:
 
     def adjust_learning_rate(self: Any, epoch: float) -> None:
         optimizer = self.model.optimizer
-        if not is_keras_3_optimizer(optimizer):
-            adjust(self, epoch)
+        if not is_keras_3_optimizer(optimizer) and not isinstance(getattr(optimizer, "momentum", None), float):
+            adjust(self, epoch)  # a momentum that can be assigned, or none
             return
         old = current_rate(optimizer)
         new = float(self.initial_lr * self.multiplier(epoch))
@@ -128,25 +135,23 @@ def correct_momentum(optimizer: Any, ratio: float) -> None:
     """Scales the velocities of SGD and RMSprop by ``ratio``, the new learning rate to the old.
 
     Their velocity holds the learning rate of past steps. Horovod multiplies ``optimizer.momentum`` for one step, which
-    is a number built into the compiled step under Keras 3; scaling what it multiplies is the same step. Velocities of
-    other optimizers hold no learning rate.
+    has been a number built into the compiled step since TensorFlow 2.11; scaling what it multiplies is the same step.
+    Velocities of Keras's other optimizers hold no learning rate. ValueError for a momentum of a class of one's own.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    momentum = getattr(optimizer, "momentum", None)
-    if not optimizer.built or not momentum:
+    if not getattr(optimizer, "momentum", None):
         return
     for velocity in _velocities(optimizer):
         velocity.assign(velocity * tf.cast(ratio, velocity.dtype))
 
 
 def _velocities(optimizer: Any) -> list[tf.Variable]:
-    from keras import optimizers
-
-    if isinstance(optimizer, optimizers.SGD):
-        return natives(velocity for velocity in optimizer.momentums if velocity is not None)
-    if isinstance(optimizer, optimizers.RMSprop):
-        return natives(velocity for velocity in optimizer._momentums if velocity is not None)
-    if type(optimizer).__mro__[1].__module__.startswith("keras."):
+    """Empty before the first step."""
+    kerass = {base.__name__ for base in type(optimizer).__mro__ if base.__module__.startswith(KERAS)}
+    for name, attribute in (("SGD", "momentums"), ("RMSprop", "_momentums")):
+        if name in kerass:
+            return natives(velocity for velocity in getattr(optimizer, attribute, ()) if velocity is not None)
+    if type(optimizer).__module__.startswith(KERAS):
         return []
     raise ValueError(
         f"The momentum of {type(optimizer).__name__} cannot be corrected for a new learning rate: how its velocity "

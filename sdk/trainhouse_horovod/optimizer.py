@@ -124,6 +124,12 @@ class DistributedMixin:
             raise AttributeError(f"Optimizers of Keras 3 have no {name}. {GONE[name]}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"A pickle or a copy of this {type(self).__name__} would be one that does not average. Copy the optimizer "
+            "itself and give the copy to hvd.DistributedOptimizer."
+        )
+
     def _horovod_state(self) -> HorovodState:
         if "_horovod" not in vars(self):
             raise RuntimeError(
@@ -135,8 +141,8 @@ class DistributedMixin:
     def _horovod_count_pass(self) -> None:
         # Horovod counts every pass. Keras's own accumulation counts on being called for each of its steps alone.
         counting = getattr(self, "inner_optimizer", self)
-        if not counting.gradient_accumulation_steps:
-            counting._iterations.assign_add(1)
+        if not getattr(counting, "gradient_accumulation_steps", None):  # Keras 3.0 has none
+            counting.iterations.assign_add(1)
 
 
 def is_distributed(optimizer: Any) -> bool:
@@ -201,18 +207,14 @@ def _copied(optimizer: Any, cls: type) -> Any:
             f"Horovod makes its optimizer from the settings of yours, and {type(optimizer).__name__} cannot be made "
             f"from its get_config(): {error}. Let get_config() return every argument of __init__."
         ) from error
-    for name, value in vars(optimizer).items():
+    for name, value in vars(optimizer).items():  # what no argument of __init__ says, as exclude_from_weight_decay()
         if name not in vars(copy) and not name.startswith(("_self_", "_obj_reference")):
             object.__setattr__(copy, name, value)
-    if optimizer.built:
-        _build_like(copy, optimizer)
-    return copy
-
-
-def _build_like(copy: Any, optimizer: Any) -> None:
     variables = list(getattr(optimizer, "inner_optimizer", optimizer)._trainable_variables)
-    if not copy.built:
-        copy.build(variables)
-        copy.built = True
-    for target, source in zip(copy.variables, optimizer.variables, strict=True):
-        target.assign(source)
+    if variables:  # an optimizer from an .h5 file says that it is built, and is not
+        if not copy.built:
+            copy.build(variables)
+            copy.built = True
+        for target, source in zip(copy.variables, optimizer.variables, strict=True):
+            target.assign(source)
+    return copy

@@ -15,8 +15,11 @@ def tensorflow_brings_keras_3() -> bool:
 
 
 def is_keras_3(keras: Any) -> bool:
-    """Whether the module ``keras`` (``keras``, ``tf.keras`` or ``tf_keras``) is Keras 3."""
-    return int(getattr(keras, "__version__", "0").split(".")[0]) >= 3
+    """Whether the module ``keras`` (``keras``, ``tf.keras`` or ``tf_keras``) is Keras 3.
+
+    Only to be asked where ``tensorflow_brings_keras_3``, as Keras 2 lived in a package of the same name before.
+    """
+    return getattr(getattr(keras, "Model", None), "__module__", "").startswith("keras.")
 
 
 def keras_3() -> Any:

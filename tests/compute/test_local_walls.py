@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,27 @@ def test_a_task_cannot_write_an_environment_the_tools_or_the_package_cache(walle
     )
     assert refused(outcomes)
     assert set(tries(walled, ("read", module), ("list", environment)).values()) == {"DONE"}
+
+
+def test_a_task_cannot_reach_what_builds_are_told_or_what_they_do(walled, monkeypatch):
+    monkeypatch.setenv("UV_INDEX_MINE_PASSWORD", "hush")
+    monkeypatch.setenv("NETRC", "/etc/hostname")
+    place = walled.build_apart("somebody")
+    sleeper = ["/bin/sh", "-c", "echo $$ > pid; sleep 600"]
+    with ThreadPoolExecutor(1) as pool:
+        command = walled.build_command(sleeper, environ={}, apart="somebody")
+        building = pool.submit(command.run, output=print, timeout_s=20)
+        wait_for((place / "home" / "pid").exists)
+        wait_for((place / "home" / "pid").read_text)
+        pid = int((place / "home" / "pid").read_text())
+        index = walled.folders.index
+        assert (index / "netrc").exists()
+        wishes = [("read", f"/proc/{pid}/environ"), ("signal", pid), ("list", place), ("make", place / "tmp")]
+        wishes += [("list", index), ("read", index / "netrc"), ("make", index), ("make", index.parent / "apart")]
+        wishes += [("list", walled.folders.build / "home"), ("list", walled.folders.caches)]
+        assert refused(tries(walled, *wishes))
+        os.kill(pid, signal.SIGKILL)
+        assert building.result() != 0
 
 
 def test_every_task_has_a_user_of_its_own_and_no_groups(walled):

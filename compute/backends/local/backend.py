@@ -14,13 +14,14 @@ from django.conf import settings
 
 from compute.backends.base import Ability
 from compute.backends.local import handling, outputs, watching
+from compute.backends.local.apart import apart_ensure, apart_identity
 from compute.backends.local.builds import LocalBuildCommand, tree_seal, tree_unseal_and_remove
-from compute.backends.local.caches import cache_group
+from compute.backends.local.caches import cache_group, cache_groups
 from compute.backends.local.environ import SYSTEM_PATH, harness_environ, without_secrets
 from compute.backends.local.facts import local_facts
 from compute.backends.local.folders import Folders
 from compute.backends.local.identities import Identities, Identity, barred_folder, gpu_groups
-from compute.backends.local.laying import task_lay
+from compute.backends.local.laying import alone, ids_in_use, task_lay
 from compute.backends.local.layout import LocalConfig, nodes_of
 from compute.backends.local.ports import ports_parse
 from compute.backends.local.processes import Process, process_detach, processes_kill
@@ -77,15 +78,30 @@ class LocalBackend:
         self.folders.ensure(self.identities)
         return self.folders.environments
 
-    def build_command(self, argv: list[str], *, environ: dict[str, str]) -> LocalBuildCommand:
+    def build_command(self, argv: list[str], *, environ: dict[str, str], apart: str = "") -> LocalBuildCommand:
         self.folders.ensure(self.identities)
+        identity, place = self.identities.build, self.folders.build
+        if apart:
+            identity = apart_identity(apart, folders=self.folders, identities=self.identities)
+            place = self.folders.apart_place(apart)
         return LocalBuildCommand(
             argv=tuple(argv),
             environ=environ,
             folders=self.folders,
-            identity=self.identities.build,
+            identity=identity,
             wheelhouse=self.wheelhouse,
+            place=place,
+            index_for=self.identities.build,
         )
+
+    def build_apart(self, name: str) -> Path:
+        self.folders.ensure(self.identities)
+        with alone(self.folders):
+            in_use = ids_in_use(self.folders, self.identities) | cache_groups(self.folders)
+            return apart_ensure(name, folders=self.folders, identities=self.identities, in_use=in_use)
+
+    def build_apart_remove(self, name: str) -> None:
+        tree_remove(self.folders.apart_place(name))
 
     def seal(self, path: Path) -> None:
         tree_seal(path, folders=self.folders, identity=self.identities.build)

@@ -26,13 +26,16 @@ _SEAL_TIMEOUT_S = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalBuildCommand:
-    """A command prepared for the build's user. ``wheelhouse`` is a folder of packages beside the index, or empty."""
+    """A command prepared for the build's user. ``wheelhouse`` is a folder of packages beside the index, or empty.
+    ``place`` has its home, temporary files and cache; ``index_for`` may read the settings of the index."""
 
     argv: tuple[str, ...]
     environ: Mapping[str, str]
     folders: Folders
     identity: Identity
     wheelhouse: str = ""
+    place: Path | None = None
+    index_for: Identity | None = None
 
     def run(self, *, output: Callable[[bytes], None], timeout_s: float) -> int:
         """Runs the command to its end, as ``BuildCommand.run`` says. Blocks.
@@ -40,7 +43,8 @@ class LocalBuildCommand:
         Nothing of it is left afterwards, whether it ends, times out, ``output`` raises, or this process dies. Raises
         TimeoutError, and PermissionError when the build's user cannot enter the data folder.
         """
-        barred = barred_folder(self.folders.build, self.identity)
+        place = self.place or self.folders.build
+        barred = barred_folder(place, self.identity)
         if barred is not None:
             raise PermissionError(
                 f"User {self.identity.uid}, who builds environments, may not enter {barred}, and the data folder lies "
@@ -48,15 +52,17 @@ class LocalBuildCommand:
                 "/var/lib/trainhouse."
             )
         for name in ("home", "tmp", "cache"):
-            _folder_ensure(self.folders.build / name, self.identity)
+            _folder_ensure(place / name, self.identity)
         self._wheelhouse_check()
         index = index_hand_over(
-            package_index(os.environ, wheelhouse=self.wheelhouse), folder=self.folders.index, identity=self.identity
+            package_index(os.environ, wheelhouse=self.wheelhouse),
+            folder=self.folders.index,
+            identity=self.index_for or self.identity,
         )
         order = {
             "argv": list(self.argv),
-            "environ": build_environ(self.environ, build=self.folders.build, identity=self.identity, index=index),
-            "folder": str(self.folders.build / "home"),
+            "environ": build_environ(self.environ, build=place, identity=self.identity, index=index),
+            "folder": str(place / "home"),
             "umask": 0o022,
             "uid": self.identity.uid,
             "groups": list(self.identity.groups),

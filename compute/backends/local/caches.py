@@ -30,7 +30,7 @@ def cache_ensure(key: str, *, folders: Folders, identities: Identities, in_use: 
     path = folders.cache(key)
     if path.is_dir():
         return path
-    group = _free_group(identities, {*in_use, *cache_groups(folders)}) if identities.separate else os.getegid()
+    group = identities.last_free({*in_use, *cache_groups(folders)}) if identities.separate else os.getegid()
     fresh = path.with_name(f".fresh-{key}")
     if fresh.is_dir():
         fresh.rmdir()  # what a crash left, which nobody has entered yet
@@ -76,12 +76,3 @@ def cache_remove(key: str, *, folders: Folders) -> None:
 def cache_environ(path: Path) -> dict[str, str]:
     """The variables that lead libraries there."""
     return {name: str(path / part) for name, part in VARIABLES.items()}
-
-
-def _free_group(identities: Identities, in_use: Collection[int]) -> int:
-    for group in range(identities.last, identities.first, -1):
-        if group not in in_use:
-            return group
-    raise LookupError(
-        "All ids of TRAINHOUSE_RUN_USER_IDS are in use, by tasks and folders for downloads. Widen the range."
-    )

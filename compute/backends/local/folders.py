@@ -35,6 +35,10 @@ class Folders:
         return self.data / "build"
 
     @property
+    def apart(self) -> Path:
+        return self.data / "apart"
+
+    @property
     def caches(self) -> Path:
         return self.data / "caches"
 
@@ -47,6 +51,12 @@ class Folders:
         if not _KEY.fullmatch(key):
             raise ValueError(f"The task key {key!r} must be letters, digits, dots, dashes and underscores.")
         return self.tasks / key
+
+    def apart_place(self, name: str) -> Path:
+        """The place of the build ``name``. Raises ValueError for one that is no plain file name."""
+        if not _KEY.fullmatch(name):
+            raise ValueError(f"The name {name!r} must be letters, digits, dots, dashes and underscores.")
+        return self.apart / name
 
     def cache(self, key: str) -> Path:
         """The folder of downloads of ``key``. Raises ValueError for a key that is no plain file name."""
@@ -64,6 +74,7 @@ class Folders:
         for path, mode, owner in (
             (self.data, 0o711, os.geteuid()),
             (self.tasks, 0o711, os.geteuid()),
+            (self.apart, 0o711, os.geteuid()),
             (self.caches, 0o711, os.geteuid()),
             (self.tools, 0o755, os.geteuid()),
             (self.environments, 0o755, build),

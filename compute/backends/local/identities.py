@@ -78,6 +78,15 @@ class Identities:
             "Widen the range."
         )
 
+    def last_free(self, in_use: Collection[int]) -> int:
+        """An id for something else than a task: from the end of the range. Raises LookupError if none is free."""
+        for number in range(self.last, self.first, -1):
+            if number not in in_use:
+                return number
+        raise LookupError(
+            f"All ids of TRAINHOUSE_RUN_USER_IDS ({self.first + 1}-{self.last}) are in use. Widen the range."
+        )
+
 
 def gpu_groups(devices: Path = Path("/dev")) -> tuple[int, ...]:
     """The groups that a user needs to open the GPUs' device nodes; none where they are open to all."""

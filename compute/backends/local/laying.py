@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from compute.backends.local.apart import apart_owners
 from compute.backends.local.caches import cache_ensure, cache_groups
 from compute.backends.local.environ import script_environ
 from compute.backends.local.folders import Folders
@@ -43,12 +44,12 @@ def task_lay(
     disk, and a range of user ids that is used up.
     """
     final, fresh = folders.task(plan.key), folders.half_laid(plan.key)
-    with _alone(folders.tasks / ".lock"):
+    with alone(folders):
         if final.is_dir():
             return final
         tree_remove(fresh)
         try:
-            in_use = _ids_in_use(folders, identities)
+            in_use = ids_in_use(folders, identities)
             cache = _cache(plan, folders, identities, in_use)
             identity = _identity_beside(beside, folders, identities) or identities.free_for(
                 task_id_of(plan), in_use=in_use | cache_groups(folders)
@@ -89,12 +90,13 @@ def _cache(plan: TaskPlan, folders: Folders, identities: Identities, in_use: set
         raise LaunchRefused(_trouble(folders.cache(plan.cache_key), error)) from error
 
 
-def _ids_in_use(folders: Folders, identities: Identities) -> set[int]:
+def ids_in_use(folders: Folders, identities: Identities) -> set[int]:
+    """The user ids of tasks, of places for builds and of processes; none where all are the server's user."""
     if not identities.separate:
         return set()
     with os.scandir(folders.tasks) as entries:
         owners = {entry.stat(follow_symlinks=False).st_uid for entry in entries}
-    return owners | user_ids_of_processes()
+    return owners | user_ids_of_processes() | apart_owners(folders)
 
 
 def _fill(folder: Path, plan: TaskPlan, identity: Identity, *, environ: dict[str, str]) -> None:
@@ -163,8 +165,9 @@ def _secret_make(path: Path, text: str, identity: Identity) -> None:
 
 
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def alone(folders: Folders) -> Iterator[None]:
+    """Held by whoever chooses an id of the range, one process of this machine at a time."""
+    descriptor = os.open(folders.tasks / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -16,7 +16,7 @@ from runs.environments.requirements import Read, Requirements, requirement_lines
 from runs.errors import EnvironmentFailed
 from runs.spec import path_inside
 
-MOST_BYTES = 1_000_000
+MOST_BYTES = 250_000
 MOST_PACKAGES = 2_000
 _MOST_PROBLEMS = 20
 _PASSED_OVER = {

@@ -28,7 +28,7 @@ class CondaPlan:
     """``described`` is the part of the canonical description; ``lines`` are pip's requirements in place of conda's."""
 
     described: dict[str, Any]
-    lines: tuple[str, ...] = ()
+    lines: tuple[str, ...]
 
 
 def conda_interpreter(
@@ -46,19 +46,25 @@ def conda_interpreter(
     return interpreter_choose(backend, pythons, wanted_by=wanted_by)
 
 
-def conda_plan(
-    wishes: CondaWishes, backend: ComputeBackend, interpreter: Interpreter, pythons: tuple[str, ...]
-) -> CondaPlan | None:
-    """Where the packages come from; None when there are none. Asks the channels, for up to about 5 s. Raises
-    EnvironmentFailed when a channel does not exist, and when none answers and nothing else can be done."""
+def conda_described(wishes: CondaWishes, pythons: tuple[str, ...]) -> dict[str, Any] | None:
+    """The part of the canonical description for packages from their channels; None when there are none. ``pythons`` are
+    the minor versions that TensorFlow runs on."""
     if not wishes.needs_conda:
         return None
-    described: dict[str, Any] = {
+    return {
         "channels": list(wishes.channels),
         "packages": [package.text for package in wishes.packages],
         "python": list(wishes.python),
         "pythons": fitting_pythons(pythons, wishes),
     }
+
+
+def conda_plan(
+    wishes: CondaWishes, backend: ComputeBackend, interpreter: Interpreter, described: dict[str, Any]
+) -> CondaPlan | None:
+    """What comes from PyPI in place of what was ``described``; None when a channel answers. Asks the channels, for up
+    to about 5 s. Raises EnvironmentFailed when a channel does not exist, and when none answers and nothing else can be
+    done."""
     answers = conda_reachability(backend, interpreter.path, wishes.channels)
     for answer in answers:
         if answer.is_absent:
@@ -67,7 +73,7 @@ def conda_plan(
                 "remove it."
             )
     if any(answer.is_there for answer in answers):
-        return CondaPlan(described=described)
+        return None
     sentence = unreachable_sentence(answers)
     if settings.ENV.conda_fallback != PYPI:
         raise EnvironmentFailed(
@@ -75,8 +81,10 @@ def conda_plan(
             "have them taken from PyPI: TRAINHOUSE_CONDA_FALLBACK=pypi.)"
         )
     found = _taken_instead(wishes, interpreter, described["pythons"], sentence)
-    described["instead"] = [each.sentence for each in found]
-    return CondaPlan(described=described, lines=tuple(each.pip for each in found if each.pip))
+    return CondaPlan(
+        described={**described, "instead": [each.sentence for each in found]},
+        lines=tuple(each.pip for each in found if each.pip),
+    )
 
 
 def _taken_instead(

@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 _MOST_CHARACTERS = 6_000
 #: A channel has one of these for ``noarch``, the lightest first.
 _INDEXES = ("repodata_shards.msgpack.zst", "repodata.json.zst", "repodata.json")
+_RETRIES = 3
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+]*")
 
@@ -70,6 +71,8 @@ def _asked(url: str, timeout_s: float) -> dict[str, str]:
             with urllib.request.urlopen(request, timeout=timeout_s):  # noqa: S310
                 return {"url": url, "is": "there", "reason": ""}
         except urllib.error.HTTPError as error:
+            if error.code == 401:  # rattler knows the netrc file, and will say when it does not help
+                return {"url": url, "is": "there", "reason": ""}
             if error.code not in (404, 410):
                 return {"url": url, "is": "silent", "reason": f"it answers {error.code} {error.reason}"}
         except (OSError, ValueError) as error:
@@ -88,7 +91,7 @@ def _solve(order: dict[str, Any]) -> None:
     rattler = _rattler(order)
 
     async def solve() -> list[Any]:
-        gateway = rattler.Gateway(cache_dir=Path(order["cache"]) / "repodata")
+        gateway = rattler.Gateway(cache_dir=Path(order["cache"]) / "repodata", client=_client())
         platforms = [str(rattler.Subdir.current()), "noarch"]
         named = await gateway.query(order["channels"], platforms, ["python"], recursive=False)
         specs = list(order["specs"])
@@ -138,6 +141,7 @@ def _install(order: dict[str, Any]) -> None:
         records,
         order["prefix"],
         cache_dir=Path(order["cache"]) / "pkgs",
+        client=_client(),
         execute_link_scripts=False,
         reporter=_Reporter(len(records)),
     )
@@ -189,6 +193,13 @@ def _rattler(order: dict[str, Any]) -> Any:
     import rattler
 
     return rattler
+
+
+def _client() -> Any:
+    """Tries again what breaks off, and knows the machine's netrc file; other than http and https it speaks nothing."""
+    from rattler.networking import AuthenticationMiddleware, Client, RetryMiddleware
+
+    return Client([RetryMiddleware(_RETRIES), AuthenticationMiddleware()])
 
 
 class _Reporter:

@@ -1,4 +1,4 @@
-"""Compiling the wheel: tools, source, edits, pip wheel, a first try.
+"""Compiling the wheel: tools, source, edits, setup.py, a first try.
 
 Everything runs with a build's rights, in a virtual environment of its own that holds TensorFlow and the tools alone.
 The run's environment would do for the compiler, but it may hold any package that its owner asks for, and what these
@@ -23,6 +23,8 @@ from runs.environments.progress import Progress
 from runs.errors import EnvironmentFailed
 
 _WHEEL = re.compile(rf"horovod-{re.escape(recipe.VERSION)}-[a-z0-9_]+-[a-z0-9_]+-[a-z0-9_.]+\.whl")
+#: setup.py by itself: what pip and uv put around it holds its output back, or hides the reason of a failure.
+_COMPILE = 'cd "$0" && exec "$1" setup.py bdist_wheel --dist-dir "$2"'
 #: One compiler wants up to 1 GB.
 _MOST_COMPILERS = 8
 
@@ -35,7 +37,7 @@ class Bench(Protocol):
 
     def say(self, sentence: str) -> None: ...
 
-    def uv(self, words: list[str], *, what: str) -> None: ...
+    def uv(self, words: list[str], *, what: str, environ: Mapping[str, str] | None = ...) -> None: ...
 
     def command(
         self,
@@ -44,6 +46,7 @@ class Bench(Protocol):
         what: str,
         each_line: Callable[[str], bool] = ...,
         environ: Mapping[str, str] | None = ...,
+        apart: str = ...,
     ) -> None: ...
 
     def hand_over(self, name: str, content: str | bytes) -> str: ...
@@ -72,10 +75,7 @@ def wheel_compile(
     says.phase("Compiling Horovod")
     variables = {**recipe.variables(cuda=cuda), **_gpu_variables(bench, tools, folder, operations)}
     bench.command(
-        [
-            *(str(tools), "-m", "pip", "wheel", "-v", "--no-build-isolation", "--no-deps", "--no-index"),
-            *("--wheel-dir", str(folder / "wheel"), str(source)),
-        ],
+        ["/bin/sh", "-c", _COMPILE, str(source), str(tools), str(folder / "wheel")],
         what="Compiling Horovod",
         each_line=says.line,
         environ={"MAKEFLAGS": f"-j{_compilers()}", **variables},
@@ -90,13 +90,14 @@ def wheel_compile(
     return wheel
 
 
-def wheel_try(bench: Bench, python: Path) -> None:
-    """Imports Horovod in the environment of ``python`` and reduces a number in one process. Raises EnvironmentFailed
-    when that does not work."""
+def wheel_try(bench: Bench, python: Path, *, apart: str = "") -> None:
+    """Imports Horovod in the environment of ``python`` and reduces a number in one process, in the place ``apart`` of
+    the backend when there is one. Raises EnvironmentFailed when that does not work."""
     bench.command(
         [str(python), "-I", "-B", "-c", TRIAL],
         what="Trying Horovod out",
         environ={"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"},
+        apart=apart,
     )
 
 
@@ -113,27 +114,29 @@ def _venv(bench: Bench, *, python: Path, tensorflow: str, folder: Path) -> Path:
 
 
 def _source(bench: Bench, python: Path, folder: Path, *, edits: tuple[str, ...], cuda: bool) -> Path:
-    """The edited source. pip fetches it, since uv has no word for that; its hash is checked by pip before a line of it
-    is run, and once more where it is unpacked."""
+    """The edited source.
+
+    uv fetches it, by the index settings of every other package, and checks its hash before a line of it is run. It has
+    no word for fetching alone: it is told to install, setup.py to compile nothing (``HOROVOD_SKIP_COMPILE``), and the
+    source is then taken out of a cache of its own. Where builds are to take wheels alone (``UV_NO_BUILD``), this one
+    source is built all the same: it is known by its hash.
+    """
     line = f"{recipe.NAME}=={recipe.VERSION} --hash=sha256:{recipe.SDIST_SHA256}\n"
     asked = bench.hand_over("horovod-source.txt", line)
-    bench.command(
+    cache, source = folder / "cache", folder / "source"
+    bench.uv(
         [
-            *(str(python), "-m", "pip", "download", "--no-deps", "--no-build-isolation", "--require-hashes"),
-            *("--no-binary", recipe.NAME, "--disable-pip-version-check", "--dest", str(folder / "sdist"), "-r", asked),
+            *("pip", "install", "--quiet", "--python", str(python), "--target", str(folder / "fetched")),
+            *("--cache-dir", str(cache), "--no-deps", "--no-build-isolation", "--require-hashes"),
+            *("--no-binary", recipe.NAME, "-r", asked),
         ],
         what="Fetching Horovod's source",
-        environ=pip_variables(os.environ),
+        environ={"HOROVOD_SKIP_COMPILE": "1", "UV_NO_BUILD": "false"},
     )
-    unpacker = bench.hand_over("horovod-unpacker.py", recipe.UNPACKER.read_bytes())
+    editor = bench.hand_over("horovod-editor.py", recipe.EDITOR.read_bytes())
     orders = [asdict(edit) for edit in recipe.edits_of(edits, cuda=cuda)]
     handed = bench.hand_over("horovod-edits.json", json.dumps(orders))
-    archive = folder / "sdist" / f"{recipe.NAME}-{recipe.VERSION}.tar.gz"
-    source = folder / "source"
-    bench.command(
-        [str(python), "-I", unpacker, str(archive), recipe.SDIST_SHA256, str(source), handed],
-        what="Editing Horovod's source",
-    )
+    bench.command([str(python), "-I", editor, str(cache), str(source), handed], what="Editing Horovod's source")
     return source
 
 
@@ -152,27 +155,6 @@ def _gpu_variables(bench: Bench, python: Path, folder: Path, operations: Operati
             what="Finding TensorFlow's NCCL",
         )
     return {"HOROVOD_CUDA_HOME": toolkit.root, "HOROVOD_NCCL_INCLUDE": include, "HOROVOD_NCCL_LIB": library}
-
-
-def pip_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """An index that is named for uv alone, said again in pip's words. pip's own variables are there anyway."""
-    said = {}
-    for name, others in (
-        ("PIP_INDEX_URL", ("UV_DEFAULT_INDEX", "UV_INDEX_URL")),
-        ("PIP_EXTRA_INDEX_URL", ("UV_INDEX", "UV_EXTRA_INDEX_URL")),
-        ("PIP_FIND_LINKS", ("UV_FIND_LINKS",)),
-        ("PIP_NO_INDEX", ("UV_NO_INDEX", "UV_OFFLINE")),
-    ):
-        value = next((environ[other] for other in others if environ.get(other)), "")
-        if value and name not in environ:
-            said[name] = " ".join(_address(word) for word in value.replace(",", " ").split())
-    return said
-
-
-def _address(word: str) -> str:
-    """uv lets an index have a name: ``internal=https://…``."""
-    name, equals, address = word.partition("=")
-    return address if equals and "://" in address and "://" not in name else word
 
 
 def _made(folder: Path) -> Path:

@@ -22,8 +22,8 @@ REQUIRES = ("cloudpickle", "packaging", "psutil", "pyyaml")
 
 #: The build's tools with their hashes; all of ``REQUIRES`` is among them, since setup.py asks for it at build time.
 TOOLS = Path(__file__).with_name("tools.txt")
-#: What unpacks and edits the source, run on the build's side.
-UNPACKER = Path(__file__).with_name("unpacker.py")
+#: What edits the source, run on the build's side.
+EDITOR = Path(__file__).with_name("editor.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def recipe_revision() -> str:
         "edits": {name: [asdict(edit) for edit in EDITS[name]] for name in EDITS},
         "variables": [variables(cuda=False), variables(cuda=True)],
         "tools": TOOLS.read_text(),
-        "unpacker": UNPACKER.read_text(),
+        "editor": EDITOR.read_text(),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -83,9 +83,19 @@ def horovod_wheels(workshop: Workshop, lock: str, interpreter: Interpreter) -> C
 
 
 def horovod_try(workshop: Workshop) -> None:
-    """Imports Horovod in the installed environment and reduces a number. Raises EnvironmentFailed when it fails."""
+    """Imports Horovod in the installed environment and reduces a number. Raises EnvironmentFailed when it fails.
+
+    Any package of the run may have its say in that Python, so it runs as a user that owns nothing."""
     workshop.progress.say("check", "Trying Horovod out")
-    wheel_try(workshop, workshop.python)
+    apart = workshop.environment.digest[:16]
+    workshop.backend.build_apart_remove(apart)  # what a killed build left
+    try:
+        workshop.backend.build_apart(apart)
+        wheel_try(workshop, workshop.python, apart=apart)
+    except LookupError as error:
+        raise EnvironmentFailed(str(error)) from error
+    finally:
+        workshop.backend.build_apart_remove(apart)
 
 
 def _compiled(

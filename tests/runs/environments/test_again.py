@@ -117,20 +117,22 @@ def test_another_patch_of_the_same_python_takes_its_place(
 
 
 @pytest.mark.parametrize("change", [{"version": "3.2.1"}, {"machine": "vax"}, {"soabi": "cpython-2"}])
-def test_a_python_that_does_not_fit_is_not_taken(first: Environment, backend: ComputeBackend, change) -> None:
-    before = {**first.spec, "python": {**first.spec["python"], **change}}
+def test_a_python_that_does_not_fit_is_not_taken(order: Order, backend: ComputeBackend, change) -> None:
+    ordered = order("tree")
+    before = {**ordered.spec, "python": {**ordered.spec["python"], **change}}
     with pytest.raises(EnvironmentFailed, match=r"The lock was made on Python .* updated packages"):
-        environment_request_locked(before, first.lock, first.target, backend)
+        environment_request_locked(before, "tree==2.0\n", ordered.target, backend)
 
 
-def test_an_address_that_is_no_longer_allowed_is_refused(first: Environment, backend: ComputeBackend) -> None:
-    before = {**first.spec, "packages": ["leaf @ https://example.org/leaf.whl"]}
+def test_an_address_that_is_no_longer_allowed_is_refused(order: Order, backend: ComputeBackend) -> None:
+    ordered = order("tree")
+    before = {**ordered.spec, "packages": ["leaf @ https://example.org/leaf.whl"]}
     with pytest.raises(EnvironmentFailed, match="names an address"):
-        environment_request_locked(before, first.lock, first.target, backend)
+        environment_request_locked(before, "tree==2.0\n", ordered.target, backend)
 
 
 def test_the_same_python_is_preferred_to_a_near_one(monkeypatch, backend: ComputeBackend, interpreter) -> None:
     near = dataclasses.replace(interpreter, version=f"{interpreter.minor}.99")
     monkeypatch.setattr(interpreters, "_candidates", lambda pythons: iter([("near", "x"), ("same", "x")]))
-    monkeypatch.setattr(interpreters, "interpreter_at", lambda backend, path: {"near": near, "same": interpreter}[path])
+    monkeypatch.setattr(interpreters, "_remembered", lambda backend, path: {"near": near, "same": interpreter}[path])
     assert interpreters.interpreter_again(backend, interpreter.identity) == interpreter

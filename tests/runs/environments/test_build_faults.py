@@ -19,12 +19,10 @@ from runs.environments.request import environment_order
 from runs.models import Environment
 from runs.states import EnvironmentState
 from tests.conftest import missing
+from tests.runs.environments.conftest import Builder, Order, held_at
 from tests.runs.environments.index import Index
-from tests.runs.environments.test_builders import Builder, builder, gate, held_at, wait_until
+from tests.runs.environments.test_builders import wait_until
 
-__all__ = ["builder", "gate"]
-
-Order = Callable[..., Environment]
 Log = Callable[[Environment], str]
 
 LEAF = "leaf-1.5-py3-none-any.whl"

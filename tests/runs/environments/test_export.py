@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from runs.environments import environment_build
 from runs.environments.difference import difference
 from runs.environments.export import dockerfile, environment_yml, requirements_txt
+from runs.environments.lock import lock_packages, lock_with_horovod
 from tests.runs.environments.index import Index
 
 LOCK = (
@@ -100,3 +101,26 @@ def test_the_difference_says_what_came_went_and_moved() -> None:
         "older": ("older", "2.0", "1.0"),
         "odd": ("changed", "2004d", "2004e"),
     }
+
+
+def test_what_was_built_from_the_source_is_named_as_left_out():
+    lock = f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n# source lib my-own==1.0 {'ab' * 32}\n"
+    said = "# Not in here, install it from lib: my-own==1.0\n"
+    assert said in requirements_txt(lock, origin="x")
+    assert said in dockerfile(lock, python="3.11.4", gpu=False, origin="x")
+    file = environment_yml(lock, name="x", python="3.11.4", origin="x")
+    assert said in file
+    assert "# source" not in file
+
+
+def test_what_the_platform_compiles_is_named_since_pip_cannot_fetch_it() -> None:
+    lock = lock_with_horovod(
+        "six==1.0 \\\n    --hash=sha256:00\n",
+        **{"version": "0.28.1", "tensorflow": "2.21.0", "mpi": "Open MPI 4.1.4", "operations": "cpu"},
+        **{"recipe": "0123456789ab", "wheel": "0" * 64, "module": "ab"},
+    )
+    note = "# Not in here: Horovod 0.28.1, which the platform compiles for TensorFlow 2.21.0 and Open MPI 4.1.4"
+    assert note in requirements_txt(lock, origin="here")
+    assert note in dockerfile(lock, python="3.11.2", gpu=False, origin="here")
+    assert note in environment_yml(lock, name="a", python="3.11.2", origin="here")
+    assert lock_packages(lock) == ["six==1.0", "horovod==0.28.1"]

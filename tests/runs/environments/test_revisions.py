@@ -1,12 +1,14 @@
 """The same wishes give the same environment until somebody updates them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from runs.environments import (
     environment_build,
     environment_delete,
+    environment_of_unchanged,
     environment_request_locked,
     environment_update,
     request,
@@ -15,7 +17,10 @@ from runs.environments import (
 )
 from runs.environments.difference import difference
 from runs.models import Environment
-from runs.states import EnvironmentState
+from runs.pipeline import advance
+from runs.pipeline.advance import STEPS
+from runs.states import Again, EnvironmentState, RunState
+from tests.factories import make_run
 from tests.runs.environments.index import Index
 
 Order = Callable[..., Environment]
@@ -89,3 +94,40 @@ def test_an_environment_by_its_lock_is_no_revision_and_its_update_is_one(first: 
     assert asked_for(first) != locked
     assert (revision_before(locked), revision_newest(locked)) == (None, None)
     assert environment_update(locked.spec, target) == asked_for(first)
+
+
+def test_an_update_that_comes_to_the_same_versions_is_not_built(index: Index, first: Environment, build_log) -> None:
+    del index.files["leaf-1.6-py3-none-any.whl"]
+    update = environment_build(environment_update(first.spec, first.target).pk)
+    assert (update.state, update.lock, update.path, update.error) == (EnvironmentState.UNCHANGED, "", "", "")
+    assert "nothing to build" in build_log(update)
+    assert not (Path(first.path).parent / update.digest).exists()
+    assert asked_for(first) == first
+    assert environment_of_unchanged(update) == first
+    assert environment_build(update.pk).build_count == 1
+
+    index.add_wheel("leaf", "1.7")
+    again = environment_update(first.spec, first.target)
+    assert (again, again.state) == (update, EnvironmentState.REQUESTED)
+    assert environment_build(again.pk).state == EnvironmentState.READY
+    assert asked_for(first) == update
+
+
+def test_a_run_whose_update_changes_nothing_starts_in_what_was_there(first: Environment, monkeypatch) -> None:
+    update = environment_update(first.spec, first.target)
+    Environment.objects.filter(pk=update.pk).update(state=EnvironmentState.UNCHANGED)
+    run = make_run(target=first.target, state=RunState.PREPARING, environment=update, again=Again.UPDATED)
+    monkeypatch.setitem(STEPS, RunState.WAITING, lambda run: 5.0)
+    advance(run.pk)
+    run.refresh_from_db()
+    assert (run.environment, run.lock, run.environment_spec) == (first, first.lock, first.spec)
+    assert "came to the same versions" in " ".join(str(event) for event in run.events.all())
+
+
+def test_without_what_was_there_the_wishes_are_resolved_once_more(first: Environment) -> None:
+    update = environment_update(first.spec, first.target)
+    Environment.objects.filter(pk=update.pk).update(state=EnvironmentState.UNCHANGED)
+    update.refresh_from_db()
+    environment_delete(first)
+    ordered = environment_of_unchanged(update)
+    assert (ordered.revision, ordered.state) == (1, EnvironmentState.REQUESTED)

@@ -1,19 +1,25 @@
 """Real builds of packages from files of the snapshot."""
 
 import io
+import re
 import subprocess
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-from runs.environments import environment_build, environment_ref
+from compute.backends.base import ComputeBackend
+from compute.models import ComputeTarget
+from compute.registry import backend_of
+from runs.environments import environment_build, environment_is_intact, environment_ref, environment_request
 from runs.environments.lock import lock_packages, lock_sources
 from runs.environments.sources import Source, sources_described
-from runs.models import Environment
-from runs.snapshots import snapshot_trees
+from runs.models import Environment, Snapshot
+from runs.snapshots import snapshot_reader, snapshot_trees
 from runs.snapshots.blobs import blob_path, blob_store
 from runs.snapshots.manifest import Entry, snapshot_keep
+from runs.spec import RunSpec
 from runs.states import EnvironmentState
 from tests.runs.environments.index import BACKEND, PYPROJECT, Index
 
@@ -29,12 +35,16 @@ def package(name: str = "mine", *, action: str = "pass", metadata: str = "", mod
     return {"pyproject.toml": PYPROJECT, "backend.py": backend}
 
 
-def with_sources(environment: Environment, files: Mapping[str, str | bytes], *sources: Source) -> Environment:
+def snapshot_of(files: Mapping[str, str | bytes]) -> Snapshot:
     entries = []
     for path, text in files.items():
         blob = blob_store(io.BytesIO(text.encode() if isinstance(text, str) else text).read)
         entries.append(Entry(path=path, sha256=blob.sha256, size_bytes=blob.size_bytes))
-    trees = snapshot_trees(snapshot_keep(entries, git={}))
+    return snapshot_keep(entries, git={})
+
+
+def with_sources(environment: Environment, files: Mapping[str, str | bytes], *sources: Source) -> Environment:
+    trees = snapshot_trees(snapshot_of(files))
     environment.spec |= {"sources": sources_described(sources, trees)}
     environment.save(update_fields=["spec"])
     return environment
@@ -64,9 +74,30 @@ def test_a_package_of_the_source_is_built_with_what_it_depends_on(index: Index, 
     assert "://" not in built.lock
     assert said_by(built, "import mine, leaf, tree; print(mine.answer)") == "42"
     assert "Building the package in ./a b/pkg; it is installed as it is now, -e or not" in build_log(built)
-    left = [path.name for path in (settings.DATA_DIR / "build" / "tmp").iterdir()]
-    assert [name for name in left if name.startswith("sources-")] == []
+    assert list((settings.DATA_DIR / "apart").iterdir()) == []
     assert not (settings.DATA_DIR / "tools" / "builds" / built.digest).exists()
+
+
+def test_a_line_of_a_requirements_file_leads_from_the_source_to_the_script(
+    index: Index, target: ComputeTarget, backend: ComputeBackend
+) -> None:
+    index.add_wheel("tensorflow_cpu", "2.18.1")
+    index.add_wheel("tensorboard", "2.18.0")
+    spec = RunSpec(pip_packages=("tensorflow-cpu==2.18.1",), pip_requirements_file="requirements.txt")
+
+    def needed(answer: int) -> Environment:
+        files = {"requirements.txt": "-e ./lib\n", "train.py": "", **below("lib", package(module=f"answer = {answer}"))}
+        snapshot = snapshot_of(files)
+        return environment_request(spec, target, backend, snapshot_reader(snapshot), snapshot_trees(snapshot))
+
+    first = environment_build(needed(42).pk)
+    assert first.error == ""
+    assert said_by(first, "import mine; print(mine.answer)") == "42"
+    again = needed(42)
+    assert (again.pk, again.state, again.build_count) == (first.pk, EnvironmentState.READY, 1)
+    changed = environment_build(needed(43).pk)
+    assert changed.pk != first.pk
+    assert said_by(changed, "import mine; print(mine.answer)") == "43"
 
 
 def test_packages_of_one_source_may_need_each_other_and_a_wheel_is_taken_as_it_is(index: Index, order: Order) -> None:
@@ -91,12 +122,21 @@ def test_the_lock_alone_builds_the_same_again(index: Index, order: Order) -> Non
     first = environment_build(with_sources(order("leaf"), files, Source(path=".", where="r.txt:1")).pk)
     assert first.error == ""
     again = order("leaf")
-    again.spec = {key: value for key, value in again.spec.items() if key != "sources"} | {"lock": first.lock}
+    again.spec |= {"sources": first.spec["sources"], "lock": first.lock}
     again.save(update_fields=["spec"])
     built = environment_build(again.pk)
     assert built.error == ""
     assert built.lock == first.lock
     assert said_by(built, "import mine; print(mine.answer)") == "42"
+
+
+def test_a_lock_opens_no_files_but_those_that_were_asked_for(index: Index, order: Order) -> None:
+    index.add_wheel("leaf", "1.0")
+    theirs = with_sources(order("leaf"), package(), Source(path=".", where="r.txt:1"))
+    digest = theirs.spec["sources"]["."]["tree"]
+    forged = order("leaf", lock=f"# source . mine==1.0 {digest}\n")
+    built = environment_build(forged.pk)
+    assert "names files of . that the run did not ask for" in built.error
 
 
 def test_a_marker_that_does_not_hold_leaves_a_package_out(index: Index, order: Order) -> None:
@@ -121,22 +161,45 @@ def test_a_package_that_is_no_package_is_named(index: Index, order: Order) -> No
 
 
 @pytest.mark.needs("root")
-def test_the_code_of_a_package_runs_with_the_builds_rights_and_cannot_change_what_it_was_given(
+def test_the_code_of_a_package_reaches_no_other_environment_and_no_cache(
     index: Index, order: Order, build_log: Log
 ) -> None:
-    given = settings.DATA_DIR / "tools" / "builds"
-    action = (
-        "print('uid', os.getuid(), file=sys.stderr); "
-        f"tries = [os.path.join(p, n) for p, _, names in os.walk({str(given)!r}) for n in names]; "
-        "print('given', len(tries), [t for t in tries if os.access(t, os.W_OK)], file=sys.stderr); "
-        f"print('blobs', os.access({str(blob_path('0' * 64).parent.parent)!r}, os.X_OK), file=sys.stderr)"
+    index.add_wheel("leaf", "1.0")
+    victim = environment_build(order("leaf").pk)
+    (module,) = Path(victim.path).glob("lib/python3*/site-packages/leaf.py")
+    data = settings.DATA_DIR
+    tries = {
+        "module": module,
+        "environments": data / "environments" / "planted",
+        "cache": data / "build" / "cache" / "uv" / "planted",
+        "home": data / "build" / "home" / "planted",
+        "tools": data / "tools" / "planted",
+        "given": data / "tools" / "builds" / "planted",
+        "blobs": blob_path("0" * 64).parent / "planted",
+        "tasks": data / "tasks" / "planted",
+    }
+    action = "\n    ".join(
+        [
+            "print('uid', os.getuid(), os.getgroups(), file=sys.stderr)",
+            f"for name, path in { {name: str(path) for name, path in tries.items()}!r}.items():",
+            "    for attempt in (lambda p: os.chmod(p, 0o777), lambda p: open(p, 'a'), os.unlink):",
+            "        try: attempt(path); print('REACHED', name, file=sys.stderr)",
+            "        except OSError as error: print(name, type(error).__name__, file=sys.stderr)",
+            "given = [os.path.join(p, n) for p, _, names in os.walk("
+            f"{str(data / 'tools' / 'builds')!r}) for n in names]",
+            "print('given', len(given), [path for path in given if os.access(path, os.W_OK)], file=sys.stderr)",
+        ]
     )
-    built = environment_build(with_sources(order(), package(action=action), Source(path=".", where="r.txt:1")).pk)
-    assert built.error == ""
+    built = environment_build(with_sources(order("leaf"), package(action=action), Source(path=".", where="r.txt:1")).pk)
     said = build_log(built)
-    assert "uid 0" not in said
+    assert built.error == ""
+    assert "REACHED" not in said
+    assert said.count("PermissionError") + said.count("FileNotFoundError") == 3 * len(tries)
+    builder = backend_of(built.target).identities.build.uid
+    (uid,) = re.findall(r"^uid (\d+) \[(?:\d+)\]$", said, re.MULTILINE)
+    assert int(uid) not in (0, builder)
     assert "given 2 []" in said
-    assert "blobs False" in said
+    assert environment_is_intact(victim)
 
 
 def test_an_index_that_a_package_names_itself_is_not_asked(index: Index, order: Order) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from compute.backends.base import ComputeBackend
 from runs.environments import wishes_of
-from runs.environments.lock import LockedSource, lock_packages, lock_sources, lock_with_sources
+from runs.environments.lock import LockedSource, LockReader, lock_packages, lock_sources, lock_with_sources
 from runs.environments.request import environment_spec, spec_digest
 from runs.environments.requirements import MOST_SOURCES, Requirements, requirements_read
 from runs.errors import SnapshotRefused
@@ -150,6 +150,23 @@ def test_a_part_of_a_snapshot_is_found_by_its_digest_alone() -> None:
     assert [entry.path for entry in tree_files(one or "")] == ["d.py"]
     with pytest.raises(SnapshotRefused, match="are not in the store any more"):
         tree_files("0" * 64)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['["../out.py","{0}",false]', '["/tmp/out.py","{0}",false]', '["a.py","../{0}",false]', '["a.py"]', "no list"],
+)
+def test_a_file_that_only_looks_like_a_part_of_a_source_is_not_laid_out(line: str) -> None:
+    content = blob_store(io.BytesIO(b"content").read).sha256
+    listed = blob_store(io.BytesIO(line.replace("{0}", content).encode()).read).sha256
+    with pytest.raises(SnapshotRefused, match="is no list of the files"):
+        tree_files(listed)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"])
+def test_no_line_of_the_resolver_becomes_two_of_the_lock(end: str) -> None:
+    reader = LockReader()
+    assert reader.line(f"mine==1.0 ; x{end}# source . mine==1.0 {'a' * 64}{end} \\")
 
 
 @pytest.mark.django_db

@@ -280,6 +280,7 @@ def test_the_frameworks_on_offer_say_what_to_expect(person):
         assert release.version in page
     assert "tf.estimator is gone" in page
     assert "tensorboard is added by the platform" in page
+    assert page.count("0.28.1") >= len(releases())
     limits = {release.version: " ".join(release.limits) for release in releases()}
     assert "tf.estimator is gone" not in limits["2.15.1"]
     assert "tf.estimator is gone" in limits["2.16.2"]
@@ -313,3 +314,9 @@ def test_an_update_is_ordered_and_shown_by_whoever_used_the_environment(person, 
 
     Environment.objects.filter(pk=update.pk).update(lock=first.lock)
     assert "The update changed nothing" in text(person.get(answer.url))
+
+    Environment.objects.filter(pk=update.pk).update(state="unchanged", lock="")
+    page = text(person.get(answer.url))
+    assert "The update came to the same versions, so nothing was built." in page
+    assert "take the environment before it" in page
+    assert "update 2" in text(person.get("/environments/"))

@@ -79,7 +79,7 @@ def test_what_is_typed_is_saved_and_shown(person, member):
         ({"framework_version": "0.1"}, "framework_version", "not in the catalogue"),
         ({"pip_packages": "!!"}, "pip_packages", "is no package requirement"),
         ({"requirements": "-r other.txt"}, "requirements", "other.txt"),
-        ({"requirements": "--index-url https://example.org"}, "requirements", "administrator's choice"),
+        ({"requirements": "--index-url https://index.example/"}, "requirements", "administrator's choice"),
         ({"requirements": "./local"}, "requirements", "local"),
         ({"requirements": "x" * 200_001}, "requirements", "at most 200000"),
         ({"pip_packages": "six==1", "requirements": "six==2"}, "requirements", "cannot both be met"),

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from compute.registry import backend_of
 from runs.environments.foresight import Finding, Outcome, packages_foresee
 from runs.environments.request import environment_spec, spec_digest
-from runs.models import Environment, Run
+from runs.models import Environment, FrameworkVersion, Run
 from runs.spec import RunSpec
 from runs.states import EnvironmentState
 from tests.e2e.house import wait_for
@@ -124,6 +124,13 @@ def test_nothing_is_checked_where_the_form_has_problems(person, local, fields):
     page = person.post(CHECK, {**FIELDS, **fields})
     assert page.status_code == 200
     assert "is-checking" not in page.content.decode()
+
+
+def test_a_version_without_a_python_on_the_machine_is_named_at_once(person, local):
+    FrameworkVersion.objects.create(version="2.99.0", pythons="3.99", keras=3)
+    page = person.post(CHECK, {**FIELDS, "framework_version": "2.99.0"}).content.decode()
+    assert "is-impossible" in page
+    assert "TensorFlow 2.99.0 needs Python 3.99 on the machine" in page
 
 
 def test_a_file_is_checked_once_it_is_here(person, local, answers, monkeypatch):

@@ -16,12 +16,6 @@ from tests.runs.environments.index import Index
 CondaOrder = Callable[..., Environment]
 
 
-@pytest.fixture(autouse=True)
-def _a_small_package_of_pip(index: Index) -> None:
-    """Every environment has something of pip, as a real one has TensorFlow."""
-    index.add_wheel("tiny", "1.0")
-
-
 @pytest.fixture
 def channel(open_folder: Path) -> Channel:
     """An empty channel that the user who builds can read."""
@@ -39,7 +33,7 @@ def served(channel: Channel) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(channel.folder.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/{channel.folder.name}"
     server.shutdown()
     server.server_close()
@@ -53,9 +47,10 @@ def python_channel(channel: Channel, interpreter: Interpreter) -> Channel:
 
 
 @pytest.fixture
-def conda_order(order: Order, channel: Channel, interpreter: Interpreter) -> CondaOrder:
+def conda_order(order: Order, channel: Channel, interpreter: Interpreter, index: Index) -> CondaOrder:
     """``conda_order("numpy", ..., pip=["six"])``: the row of an environment with these conda packages of the channel,
-    and these of pip."""
+    and these of pip: a small one when none is named, as a real environment has TensorFlow."""
+    index.add_wheel("tiny", "1.0")
 
     def make(
         *packages: str, pip: tuple[str, ...] = ("tiny",), python: tuple[str, ...] = (), **more: Any

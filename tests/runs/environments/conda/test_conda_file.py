@@ -19,8 +19,8 @@ def test_a_usual_file_is_read_whole() -> None:
     found = read(
         "# made by hand\nname: digits\nchannels:\n  - conda-forge\n  - defaults\n  - nodefaults\ndependencies:\n"
         "  - python=3.11\n  - numpy>=1.20,<2   # old\n  - 'conda-forge::scipy'\n  - h5py 3.10.*\n  - pip\n"
-        "  - pip:\n    - six>=1\n    - -r more.txt\nprefix: /home/me/envs/digits\n",
-        **{"more.txt": "tiny==1.0\n"},
+        "  - pip:\n    - six>=1\n    - -e ./package\n    - -r more.txt\nprefix: /envs/digits\n",
+        **{"more.txt": "tiny==1.0\n", "package/pyproject.toml": ""},
     )
     assert found.problems == []
     assert found.channels == ["conda-forge", "defaults", "nodefaults"]
@@ -35,7 +35,8 @@ def test_a_usual_file_is_read_whole() -> None:
         ("six>=1", "environment.yml:14"),
         ("tiny==1.0", "more.txt:1"),
     ]
-    assert [note.split(" ")[0] for note in found.notes] == ["environment.yml:2:", "environment.yml:16:"]
+    assert [source.path for source in found.pip.sources] == ["package"]
+    assert [note.split(" ")[0] for note in found.notes] == ["environment.yml:2:", "environment.yml:17:"]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +94,8 @@ def test_ten_megabytes_of_aliases_are_refused_at_once() -> None:
     bomb = "a: &a [x]\n" + "".join(f"b{n}: [*a, *a, *a, *a, *a, *a, *a, *a]\n" for n in range(270_000))
     assert len(bomb) > 10_000_000
     began = time.monotonic()
-    assert read(bomb).problems == ["environment.yml is too large: a conda file may have 1,000,000 bytes."]
-    assert "has an anchor or an alias" in read(bomb[:900_000]).problems[0]
+    assert read(bomb).problems == ["environment.yml is too large: a conda file may have 250,000 bytes."]
+    assert "has an anchor or an alias" in read(bomb[:249_000]).problems[0]
     assert time.monotonic() - began < 1.0
 
 

@@ -3,18 +3,23 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compute.backends.base import ComputeBackend
-from runs.environments import advice_before, advice_on, environment_spec
+from compute.models import ComputeTarget
+from runs.environments import advice_before, advice_on, environment_request, environment_spec
 from runs.environments.conda.reach import conda_reachability
 from runs.environments.interpreters import Interpreter
-from runs.environments.request import spec_digest
+from runs.environments.realised import mark_write
+from runs.environments.request import environment_order, spec_digest
 from runs.errors import EnvironmentFailed
+from runs.models import Environment
 from runs.spec import RunSpec
+from runs.states import EnvironmentState
 from tests.runs.environments.conda.channel import Channel
 
 Described = Callable[..., dict[str, Any]]
@@ -92,6 +97,23 @@ def test_where_no_channel_answers_packages_come_from_pypi_and_each_is_named(
     assert spec_digest(reached) != spec_digest(found)
 
 
+def test_an_environment_that_is_there_is_taken_while_no_channel_answers(
+    nobody: str, configure: Callable[..., None], target: ComputeTarget, backend: ComputeBackend, open_folder: Path
+) -> None:
+    configure(conda_channels=(nobody,), conda_fallback="off")
+    spec = RunSpec(conda_packages=("samtools",))
+    canonical = environment_spec(spec, backend, is_there=lambda found: True)
+    built = environment_order(canonical, target)
+    with pytest.raises(EnvironmentFailed, match=r"No conda channel can be reached"):
+        environment_request(spec, target, backend)
+    (open_folder / "bin").mkdir()
+    (open_folder / "bin" / "python").symlink_to("/bin/true")
+    mark_write(open_folder, {"digest": built.digest, "folders": {}})
+    place = {"path": str(open_folder), "lock": "tiny==1.0\n", "state": EnvironmentState.READY}
+    Environment.objects.filter(pk=built.pk).update(**place)
+    assert environment_request(spec, target, backend).pk == built.pk
+
+
 def test_where_no_channel_answers_and_none_may_stand_in_it_is_an_error(
     nobody: str, configure: Callable[..., None], describe: Described
 ) -> None:
@@ -127,6 +149,35 @@ def test_a_channel_that_says_nothing_is_waited_for_within_limits(
     assert not answer.is_there
     assert not answer.is_absent
     assert answer.reason in ("timed out", "no answer within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    ("status", "is_there", "is_absent", "reason"),
+    [
+        (200, True, False, ""),
+        (401, True, False, ""),
+        (403, False, False, "it answers 403 Forbidden"),
+        (404, False, True, "it answers 404 Not Found"),
+        (503, False, False, "it answers 503 Service Unavailable"),
+    ],
+)
+def test_what_a_channels_host_answers_is_understood(
+    backend: ComputeBackend, interpreter: Interpreter, status: int, is_there: bool, is_absent: bool, reason: str
+) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/lab"
+        (answer,) = conda_reachability(backend, interpreter.path, [address])
+        server.shutdown()
+    assert (answer.is_there, answer.is_absent, answer.reason) == (is_there, is_absent, reason)
 
 
 def test_a_python_that_tensorflow_does_not_run_on_is_refused_before_anything_is_asked(describe: Described) -> None:

@@ -65,7 +65,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Compiler:
     """In place of the compiler; the wheel is not tried either."""
     stand_in = Compiler()
     monkeypatch.setattr(step, "wheel_compile", stand_in)
-    monkeypatch.setattr(step, "wheel_try", lambda bench, python: bench.say("tried"))
+    monkeypatch.setattr(step, "wheel_try", lambda bench, python, **_: bench.say("tried"))
     return stand_in
 
 

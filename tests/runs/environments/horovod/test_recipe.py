@@ -1,14 +1,11 @@
-import hashlib
-import io
 import json
 import subprocess
 import sys
-import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from runs.environments.horovod.recipe import EDITS, SDIST_SHA256, UNPACKER, edits_of, recipe_revision, variables
+from runs.environments.horovod.recipe import EDITOR, EDITS, edits_of, recipe_revision, variables
 
 #: What the edits expect, as the release has it.
 SOURCE = {
@@ -25,7 +22,7 @@ SOURCE = {
 
 
 def test_the_edits_drop_the_xla_kernels_the_debug_symbols_and_the_second_gloo(tmp_path: Path) -> None:
-    done = unpack(tmp_path, SOURCE, ["without-xla", "release", "gloo-once"])
+    done = edited(tmp_path, SOURCE, ["without-xla", "release", "gloo-once"])
     assert done.returncode == 0, done.stderr
     source = tmp_path / "source"
     assert (source / "setup.py").read_text() == "config = 'Debug' if debug else 'Release'\n"
@@ -37,7 +34,7 @@ def test_the_edits_drop_the_xla_kernels_the_debug_symbols_and_the_second_gloo(tm
 
 
 def test_a_build_for_the_cpu_does_not_look_for_cuda_and_one_for_gpus_does(tmp_path: Path) -> None:
-    unpack(tmp_path, SOURCE, [])
+    edited(tmp_path, SOURCE, [])
     assert "check_language(CUDA)" not in (tmp_path / "source" / "CMakeLists.txt").read_text()
     assert edits_of([], cuda=True) == []
     assert "HOROVOD_GPU_OPERATIONS" not in variables(cuda=False)
@@ -45,31 +42,25 @@ def test_a_build_for_the_cpu_does_not_look_for_cuda_and_one_for_gpus_does(tmp_pa
 
 
 def test_a_source_that_is_not_what_the_recipe_expects_is_named_with_the_file_and_the_text(tmp_path: Path) -> None:
-    done = unpack(tmp_path, {**SOURCE, "setup.py": "config = 'Release'\n"}, ["release"])
+    done = edited(tmp_path, {**SOURCE, "setup.py": "config = 'Release'\n"}, ["release"])
     assert done.returncode == 1
     assert "setup.py of the source is not what the recipe edits: it has 0 times, not once" in done.stderr
     assert "RelWithDebInfo" in done.stderr
 
 
 def test_a_source_without_a_file_of_the_recipe_is_named(tmp_path: Path) -> None:
-    done = unpack(tmp_path, {"README": ""}, ["release"])
+    done = edited(tmp_path, {"setup.py": "config = 0 if debug else 'RelWithDebInfo'"}, ["release"])
     assert done.returncode == 1
     assert "the source has no file" in done.stderr
 
 
-def test_an_archive_with_another_hash_is_not_unpacked(tmp_path: Path) -> None:
-    done = unpack(tmp_path, SOURCE, [], digest=SDIST_SHA256)
+def test_a_cache_without_the_source_is_named_and_what_a_build_left_in_it_goes(tmp_path: Path) -> None:
+    done = edited(tmp_path, {}, [])
     assert done.returncode == 1
-    assert f"the recipe is for {SDIST_SHA256}" in done.stderr
-    assert not (tmp_path / "source").exists()
-
-
-def test_what_an_archive_would_lay_outside_its_folder_is_passed_over(tmp_path: Path) -> None:
-    done = unpack(tmp_path, {**SOURCE, "../../outside": "x", "/inside": "x"}, [], link="/etc/passwd")
-    assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "outside").exists()
-    assert not (tmp_path.parent / "outside").exists()
-    assert not (tmp_path / "source" / "link").exists()
+    assert "uv has put 0 sources of Horovod, not one" in done.stderr
+    left = {"build/lib/horovod/stale.py": "", "horovod.egg-info/SOURCES.txt": ""}
+    assert edited(tmp_path, {**SOURCE, **left}, []).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "source").iterdir()) == ["CMakeLists.txt", "horovod", "setup.py"]
 
 
 def test_the_revision_follows_from_all_of_the_recipe(monkeypatch) -> None:
@@ -84,22 +75,13 @@ def test_the_revision_follows_from_all_of_the_recipe(monkeypatch) -> None:
     assert recipe_revision() == before
 
 
-def unpack(
-    folder: Path, content: Mapping[str, str], edits: list[str], *, digest: str = "", link: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Runs the unpacker on an archive of ``content``; the source lies in ``folder/source`` then."""
-    archive = folder / "horovod.tar.gz"
-    with tarfile.open(archive, "w:gz") as packed:
-        for path, text in content.items():
-            facts = tarfile.TarInfo(f"horovod-0.28.1/{path}")
-            facts.size = len(text.encode())
-            packed.addfile(facts, io.BytesIO(text.encode()))
-        if link:
-            facts = tarfile.TarInfo("horovod-0.28.1/link")
-            facts.type, facts.linkname = tarfile.SYMTYPE, link
-            packed.addfile(facts)
+def edited(folder: Path, content: Mapping[str, str], edits: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs the editor on a cache that holds ``content``; the source lies in ``folder/source`` then."""
+    cached = folder / "cache" / "sdists-v11" / "pypi" / "horovod" / "0.28.1" / "y5pxAgxA9oq9s6SO" / "src"
+    for path, text in content.items():
+        (cached / path).parent.mkdir(parents=True, exist_ok=True)
+        (cached / path).write_text(text)
     orders = folder / "edits.json"
     orders.write_text(json.dumps([asdict(edit) for edit in edits_of(edits, cuda=False)]))
-    digest = digest or hashlib.sha256(archive.read_bytes()).hexdigest()
-    command = [sys.executable, "-I", str(UNPACKER), str(archive), digest, str(folder / "source"), str(orders)]
+    command = [sys.executable, "-I", str(EDITOR), str(folder / "cache"), str(folder / "source"), str(orders)]
     return subprocess.run(command, capture_output=True, text=True)
