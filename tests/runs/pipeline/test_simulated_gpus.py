@@ -60,7 +60,7 @@ def test_its_environment_is_the_cpu_build_and_its_spec_stays_as_submitted(launch
 def test_the_form_checks_the_packages_of_the_cpu_build(monkeypatch, admin):
     specs: list[RunSpec] = []
 
-    def described(spec, *others):
+    def described(spec, *others, **options):
         specs.append(spec)
         raise EnvironmentFailed("that will do")
 
