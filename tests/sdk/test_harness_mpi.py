@@ -117,5 +117,5 @@ def test_a_rank_asked_to_stop_before_mpirun_comes_never_starts_its_script(make_t
     wait_for(lambda: rank.is_locked("guard.lock"))
     (rank.root / "stop").write_text("1\n")
     assert ended(rank)["signal"] == signal.SIGTERM
-    assert not (rank.root / "spool" / "output").exists()
+    assert not (rank.root / "started").exists()
     assert "not started" in rank.words()
