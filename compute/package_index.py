@@ -20,7 +20,8 @@ from compute.masking import MASK, is_secret_name
 
 _MOST_FILE_BYTES = 4 * 1024 * 1024
 _SHORTEST_SECRET = 4
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+#: The last @ before the path ends it, as for whoever reads the address. A proxy may be named without its scheme.
+_USER_INFO = re.compile(r"(?:(?<=://)[^/\s]+|^[^/\s:@]+:(?!//)[^/\s]+)(?=@)")
 _QUERY = re.compile(r"(?<=://)([^\s?]+)\?\S+")
 _TOML_INDEX = re.compile(r"^\s*(?:\[\[(?:pip\.)?index\]\]|(?:index|index-url|extra-index-url)\s*=)", re.MULTILINE)
 _NETRC_PASSWORD = re.compile(r"\bpassword\s+(\S+)")

@@ -21,7 +21,7 @@ LONGEST_LINE_BYTES = 16 * 1024
 #: So much of the end of a command's output is kept, to find out why it failed.
 KEPT_BYTES = 64 * 1024
 
-_USER_INFO = re.compile(rb"(?<=://)[^/\s@'\"`]+(?=@)")
+_USER_INFO = re.compile(rb"(?<=://)[^/\s'\"`]+(?=@)")
 _SECRET_VARIABLE = re.compile(r"PASSWORD|TOKEN|SECRET", re.IGNORECASE)
 _SHORTEST_SECRET = 4
 
