@@ -100,6 +100,8 @@ class Workshop:
             code = command.run(output=output.write, timeout_s=max(1.0, self.time_left_s))
         except TimeoutError as error:
             raise EnvironmentFailed(f"{what} took too long: a build may take {DEADLINE_S / 60:.0f} minutes.") from error
+        except PermissionError as error:
+            raise EnvironmentFailed(str(error)) from error  # what builds may not enter; the backend says which
         finally:
             output.finish()
         if code != 0:
