@@ -26,7 +26,8 @@ _QUERY = re.compile(r"(?<=://)([^\s?]+)\?\S+")
 _TOML_INDEX = re.compile(r"^\s*(?:\[\[(?:pip\.)?index\]\]|(?:index|index-url|extra-index-url)\s*=)", re.MULTILINE)
 _NETRC_PASSWORD = re.compile(r"\bpassword\s+(\S+)")
 _NO_INDEX = b"no-index = true\n"
-_TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
+#: What uv and pip take for yes in a variable.
+TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 #: With one of these, uv is told where to look, whatever pip is told.
 _OWN_INDEX = frozenset({"UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"})
@@ -145,11 +146,11 @@ def _files(environ: Mapping[str, str], pip: Mapping[str, str]) -> tuple[dict[str
 
 
 def _has_no_index(pip: Mapping[str, str]) -> bool:
-    return pip.get("no-index", "").lower() in _TRUE
+    return pip.get("no-index", "").lower() in TRUE
 
 
 def _no_config(environ: Mapping[str, str]) -> bool:
-    return environ.get("UV_NO_CONFIG", "").lower() in _TRUE
+    return environ.get("UV_NO_CONFIG", "").lower() in TRUE
 
 
 def _uv_file(environ: Mapping[str, str]) -> str:

@@ -223,6 +223,18 @@ def test_no_code_of_a_wheel_runs_while_it_is_installed(index: Index, order: Orde
     assert built.error == ""
 
 
+def test_where_wheels_alone_are_allowed_no_code_of_a_package_is_run(
+    index: Index, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_NO_BUILD", "1")
+    built = environment_build(with_sources(order(), package(), Source(path=".", where="r.txt:1")).pk)
+    assert ". has to be built, and an administrator allows wheels alone here (UV_NO_BUILD)" in built.error
+    index.add_wheel("ready", "2.0")
+    wheel = {"ready-2.0-py3-none-any.whl": index.files.pop("ready-2.0-py3-none-any.whl")}
+    built = environment_build(with_sources(order(), wheel, Source(path=next(iter(wheel)), where="r.txt:1")).pk)
+    assert built.error == ""
+
+
 @pytest.mark.needs("root")
 def test_no_run_sees_the_files_of_a_package_while_it_is_built(index: Index, order: Order, build_log: Log) -> None:
     given = settings.DATA_DIR / "tools" / "builds"
