@@ -20,12 +20,14 @@ from compute.masking import MASK, is_secret_name
 
 _MOST_FILE_BYTES = 4 * 1024 * 1024
 _SHORTEST_SECRET = 4
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+#: The last @ before the path ends it, as for whoever reads the address. A proxy may be named without its scheme.
+_USER_INFO = re.compile(r"(?:(?<=://)[^/\s]+|^[^/\s:@]+:(?!//)[^/\s]+)(?=@)")
 _QUERY = re.compile(r"(?<=://)([^\s?]+)\?\S+")
 _TOML_INDEX = re.compile(r"^\s*(?:\[\[(?:pip\.)?index\]\]|(?:index|index-url|extra-index-url)\s*=)", re.MULTILINE)
 _NETRC_PASSWORD = re.compile(r"\bpassword\s+(\S+)")
 _NO_INDEX = b"no-index = true\n"
-_TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
+#: What uv and pip take for yes in a variable.
+TRUE = frozenset({"1", "true", "yes", "on", "y", "t"})
 
 #: With one of these, uv is told where to look, whatever pip is told.
 _OWN_INDEX = frozenset({"UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL"})
@@ -144,11 +146,11 @@ def _files(environ: Mapping[str, str], pip: Mapping[str, str]) -> tuple[dict[str
 
 
 def _has_no_index(pip: Mapping[str, str]) -> bool:
-    return pip.get("no-index", "").lower() in _TRUE
+    return pip.get("no-index", "").lower() in TRUE
 
 
 def _no_config(environ: Mapping[str, str]) -> bool:
-    return environ.get("UV_NO_CONFIG", "").lower() in _TRUE
+    return environ.get("UV_NO_CONFIG", "").lower() in TRUE
 
 
 def _uv_file(environ: Mapping[str, str]) -> str:

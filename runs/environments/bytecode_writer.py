@@ -1,5 +1,5 @@
-"""Compiles what lacks its bytecode, and keeps it beside its source in uv's cache. Run by path in an environment's
-Python, with the standard library alone: ``python -I -S bytecode_writer.py <site-packages> <uv's cache>``.
+"""Compiles what lacks its bytecode, and keeps it beside its source in uv's cache. Run by path in the Python that an
+environment stands on, by the standard library alone: ``python -I -S bytecode_writer.py <site-packages> <uv's cache>``.
 
 uv hardlinks whatever lies in an unpacked wheel, so the next environment with the same wheel has the bytecode too. A
 package of the environment is that of the cache when both METADATA are one file; so are its sources then, and bytecode

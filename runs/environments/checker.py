@@ -22,6 +22,8 @@ KEPT_S = {Outcome.FOUND: 600.0, Outcome.IMPOSSIBLE: 120.0, Outcome.UNCHECKED: 30
 MOST_KEPT = 200
 #: So many checks a person may have begun within a minute; further ones wait.
 MOST_A_MINUTE = 20
+#: So often a person may ask within a minute, whatever comes of it: each time Pythons and channels are looked at.
+MOST_ASKED_A_MINUTE = 120
 MOST_WAITING = 100
 
 _MINUTE_S = 60.0
@@ -35,8 +37,18 @@ class Checker:
         self._found: OrderedDict[str, tuple[Finding, float]] = OrderedDict()
         self._waiting: OrderedDict[int, tuple[str, Callable[[], Finding]]] = OrderedDict()
         self._begun: defaultdict[int, deque[float]] = defaultdict(deque)
+        self._asked: defaultdict[int, deque[float]] = defaultdict(deque)
         self._now: str | None = None
         self._thread: threading.Thread | None = None
+
+    def may_ask(self, person: int) -> bool:
+        """Whether this person may have something looked at now; counts as having asked."""
+        with self._lock:
+            asked = _of_a_minute(self._asked[person])
+            if len(asked) >= MOST_ASKED_A_MINUTE:
+                return False
+            asked.append(time.monotonic())
+            return True
 
     def ask(self, digest: str, *, person: int, check: Callable[[], Finding]) -> Finding | None:
         """What is known of the environment ``digest``; None while ``check`` is yet to say. A new wish of a person
@@ -71,10 +83,7 @@ class Checker:
         return finding if time.monotonic() < until else None
 
     def _is_over_limit(self, person: int) -> bool:
-        begun = self._begun[person]
-        while begun and time.monotonic() - begun[0] > _MINUTE_S:
-            begun.popleft()
-        return len(begun) >= MOST_A_MINUTE
+        return len(_of_a_minute(self._begun[person])) >= MOST_A_MINUTE
 
     def _work(self) -> None:
         while True:
@@ -92,6 +101,13 @@ class Checker:
                 self._found.move_to_end(digest)
                 while len(self._found) > MOST_KEPT:
                     self._found.popitem(last=False)
+
+
+def _of_a_minute(moments: deque[float]) -> deque[float]:
+    """``moments`` without those that are longer ago."""
+    while moments and time.monotonic() - moments[0] > _MINUTE_S:
+        moments.popleft()
+    return moments
 
 
 def _safely(check: Callable[[], Finding]) -> Finding:

@@ -18,10 +18,13 @@ from runs.stores.logs import log_write
 STREAM_NAME = "build"
 LONGEST_LINE_BYTES = 16 * 1024
 
+#: Of all that the commands of one build say.
+MOST_LOG_BYTES = 64 * 1024 * 1024
+
 #: So much of the end of a command's output is kept, to find out why it failed.
 KEPT_BYTES = 64 * 1024
 
-_USER_INFO = re.compile(rb"(?<=://)[^/\s@'\"`]+(?=@)")
+_USER_INFO = re.compile(rb"(?<=://)[^/\s'\"`]+(?=@)")
 _SECRET_VARIABLE = re.compile(r"PASSWORD|TOKEN|SECRET", re.IGNORECASE)
 _SHORTEST_SECRET = 4
 
@@ -32,6 +35,7 @@ class BuildOutput:
     def __init__(self, environment: Environment, *, environ: Mapping[str, str]) -> None:
         self._environment_id = environment.pk
         self._secrets = secrets_of(environ)
+        self._left_bytes = MOST_LOG_BYTES
         self._stream, _ = Stream.objects.get_or_create(
             environment=environment, name=STREAM_NAME, defaults={"kind": StreamKind.LOG}
         )
@@ -39,7 +43,7 @@ class BuildOutput:
 
     def say(self, sentence: str) -> None:
         """Writes a line of the platform's own."""
-        self.write(f"{sentence}\n".encode())
+        self._append(f"{sentence}\n".encode())
 
     def reader(self, *, each_line: Callable[[str], bool] = lambda line: True) -> "CommandOutput":
         """For one command. ``each_line`` gets every whole line as text and says whether it belongs into the log."""
@@ -55,7 +59,16 @@ class BuildOutput:
         ring_environment(self._environment_id)
 
     def write(self, data: bytes) -> None:
-        """Adds masked bytes to the stream."""
+        """Adds masked bytes of a command to the stream, up to a limit: a package that is built prints what it
+        likes for as long as a build may take."""
+        if self._left_bytes <= 0:
+            return
+        self._append(data[: self._left_bytes])
+        self._left_bytes -= len(data)
+        if self._left_bytes <= 0:
+            self.say(f"\nThe log is full ({MOST_LOG_BYTES:,} bytes): what else commands say is left out.")
+
+    def _append(self, data: bytes) -> None:
         log_write(self._stream.pk, data)
         ring_environment(self._environment_id)
 

@@ -44,7 +44,7 @@ def realise(workshop: Workshop) -> dict[str, Any]:
                 venv_create(workshop, interpreter.path)
             packages_install(workshop, lock, compiled.requirements if compiled else (), keeping=conda is not None)
             sources_install(workshop, built, lock)
-        bytecode_write(workshop)
+        bytecode_write(workshop, interpreter)
         if compiled:
             horovod_try(workshop)
             lock = compiled.lock

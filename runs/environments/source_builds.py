@@ -5,6 +5,7 @@ its own with a cache of its own. The files are handed over readable and copied t
 beside its files. What comes back is the wheel, by its bytes: installing it runs no code.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from urllib.parse import quote
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from compute.package_index import TRUE
 from runs.environments.lock import LockedSource, lock_sources
 from runs.environments.repositories import repository_fetch
 from runs.environments.sources import is_repository
@@ -106,6 +108,11 @@ def _build(
 ) -> Built:
     shown = path if is_repository(path) or path == "." else f"./{path}"
     what = f"Building the package in {shown}"
+    if _wheels_alone() and not path.endswith(".whl"):
+        raise EnvironmentFailed(
+            f"{shown} has to be built, and an administrator allows wheels alone here (UV_NO_BUILD). Build it yourself, "
+            "put the wheel into the source folder, and name that: ./dist/package-1.0-py3-none-any.whl."
+        )
     files, wheels = folder / "files", folder / "wheels"
     workshop.command(["/bin/mkdir", "-p", str(wheels)], what=what, apart=apart)
     if is_repository(path):
@@ -133,6 +140,12 @@ def _build(
         wheel=wheel,
         asked=tuple((tuple(extras), marker) for extras, marker in described["asked"]),
     )
+
+
+def _wheels_alone() -> bool:
+    """Whether the machine's settings forbid that code of packages is run. uv heeds that for packages of an index, and
+    not for what it is told to build."""
+    return os.environ.get("UV_NO_BUILD", "").lower() in TRUE
 
 
 def _wheel(workshop: Workshop, folder: Path, *, shown: str, apart: str) -> Path:

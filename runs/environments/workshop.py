@@ -100,6 +100,8 @@ class Workshop:
             code = command.run(output=output.write, timeout_s=max(1.0, self.time_left_s))
         except TimeoutError as error:
             raise EnvironmentFailed(f"{what} took too long: a build may take {DEADLINE_S / 60:.0f} minutes.") from error
+        except PermissionError as error:
+            raise EnvironmentFailed(str(error)) from error  # what builds may not enter; the backend says which
         finally:
             output.finish()
         if code != 0:
@@ -136,11 +138,18 @@ class Workshop:
         return copy
 
     def hand_over_folder(self, name: str = "") -> Path:
-        """A folder, new or there, that builds can read and cannot change; without a name that of all handed over."""
-        for folder in (self.handed_over.parent, self.handed_over, self.handed_over / name):
+        """A folder, new or there, that builds can read and cannot change, and runs cannot enter: a package of the
+        source is its owner's. Without a name that of all handed over."""
+        self.handed_over.parent.mkdir(exist_ok=True)
+        self.handed_over.parent.chmod(0o755)  # whatever the server's umask is
+        self.handed_over.mkdir(mode=0o700, exist_ok=True)
+        os.chown(self.handed_over, -1, self.backend.environment_root().stat().st_gid)
+        self.handed_over.chmod(0o750)
+        folder = self.handed_over / name
+        if name:
             folder.mkdir(exist_ok=True)
-            folder.chmod(0o755)  # whatever the server's umask is
-        return self.handed_over / name
+            folder.chmod(0o755)
+        return folder
 
     def close(self) -> None:
         """Removes what was handed over and closes the log. Idempotent."""

@@ -57,6 +57,8 @@ def package_check(
         return PackageCheck(
             state="unchecked", sentence=f"The packages are checked as soon as {file} is here, with the source."
         )
+    if not _checker.may_ask(user.pk):
+        return PackageCheck(state="unchecked", sentence="The packages were not checked: wait a minute, then go on.")
     backend = backend_of(target)
     try:
         trees = None if snapshot is None else snapshot_trees(snapshot)

@@ -67,7 +67,8 @@ def address_problem(requirement: Requirement, *, allow_urls: bool) -> str:
         return repository_problem(requirement.url, allow_urls=allow_urls)
     if not allow_urls:
         return f"names an address. Packages come from the configured index: give a name, such as {requirement.name}."
-    if not re.match(r"https?://[^/@\s]+/", requirement.url):
+    # packaging takes a line end as part of an address, and the rest of it would be a line of the resolver's own file.
+    if not re.fullmatch(r"https?://[^/@\s]+/\S*", requirement.url):
         return "has no address that can be fetched. Name an archive: https://, a host without a user, and its path."
     return ""
 

@@ -75,7 +75,7 @@ def test_the_folders_have_the_owners_and_rights_that_the_walls_need(backend):
     assert found == {
         "tasks": (0o711, os.geteuid()),
         "tools": (0o755, os.geteuid()),
-        "environments": (0o755, build),
+        "environments": (0o711, build),
         "build": (0o700, build),
     }
 

@@ -65,9 +65,13 @@ def refused(outcomes: dict[tuple[str, str], str]) -> bool:
 
 
 def test_a_task_may_do_what_it_needs(walled):
-    shared = walled.folders.environments
+    shared = walled.folders.tools
     outcomes = tries(walled, ("write", "mine"), ("list", "."), ("read", PYTHON), ("list", shared))
     assert set(outcomes.values()) == {"DONE"}
+
+
+def test_a_task_does_not_learn_which_environments_others_have(walled):
+    assert refused(tries(walled, ("list", walled.folders.environments)))
 
 
 def test_a_task_cannot_read_the_database_or_the_secret_key(walled, settings):

@@ -94,10 +94,22 @@ def test_every_password_is_known_and_none_is_shown(environ: dict[str, str], tmp_
     environ["UV_INDEX"] = "https://token-word@three.example/simple?key=query-word"
     environ["UV_INDEX_MINE_PASSWORD"] = "variable-word"
     environ["HTTPS_PROXY"] = "http://me:proxy-word@proxy.example:3128"
+    environ["ALL_PROXY"] = "me:bare-word@proxy.example:3128"
+    environ["UV_DEFAULT_INDEX"] = "https://me:at@sign-word@four.example/simple"
     told = package_index(environ)
+    assert set(told.secrets) >= {"bare-word", "at@sign-word"}
     assert set(told.secrets) >= {"p%40ss-1", "p@ss-1", "netrc-word", "token-word", "variable-word", "proxy-word"}
     assert told.files["netrc"].endswith(b"netrc-word\n")
-    for word in ("ss-1", "netrc-word", "token-word", "variable-word", "proxy-word", "query-word"):
+    for word in (
+        "ss-1",
+        "netrc-word",
+        "token-word",
+        "variable-word",
+        "proxy-word",
+        "query-word",
+        "bare-word",
+        "sign-word",
+    ):
         assert word not in repr(told)
     assert dict(told.shown)["UV_INDEX"] == "https://••••••@three.example/simple?••••••"
     assert without_credentials("see http://a:b@h/x and http://c@h") == "see http://••••••@h/x and http://••••••@h"

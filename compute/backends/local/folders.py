@@ -77,7 +77,7 @@ class Folders:
             (self.apart, 0o711, os.geteuid()),
             (self.caches, 0o711, os.geteuid()),
             (self.tools, 0o755, os.geteuid()),
-            (self.environments, 0o755, build),
+            (self.environments, 0o711, build),
             (self.build, 0o700, build),
         ):
             if not path.is_dir():

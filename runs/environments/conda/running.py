@@ -61,7 +61,7 @@ def conda_run(
     reader = AnswerReader(answers)
     order = {**order, "rattler": str(rattler_folder()), "cache": str(rattler_cache())}
     argv = [
-        *(str(python), "-I", "-B", workshop.hand_over("conda.py", PROGRAM)),
+        *(str(python), "-I", "-S", "-B", workshop.hand_over("conda.py", PROGRAM)),
         workshop.hand_over("conda.json", json.dumps(order)),
     ]
     try:

@@ -175,3 +175,16 @@ def test_a_shell_in_a_marker_is_a_word_like_any_other(index: Index, order: Order
     assert (built.error, lock_packages(built.lock)) == ("", ["leaf==1.5"])
     assert not planted.exists()
     assert environment_ref(built).python.exists()
+
+
+def test_what_a_package_prints_without_an_end_does_not_fill_the_disk(
+    index: Index, order: Order, build_log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runs.environments.output.MOST_LOG_BYTES", 20_000)
+    index.add_source("loud", "1.0", action="print(('word ' * 20 + '\\n') * 10_000); raise SystemExit('no more words')")
+    built = environment_build(order("loud").pk)
+    said = build_log(built)
+    assert 20_000 <= len(said) < 25_000
+    assert said.count("The log is full (20,000 bytes)") == 1
+    assert said.splitlines()[-1].startswith("Failed: ")
+    assert "no more words" in built.error

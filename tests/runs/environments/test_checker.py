@@ -116,3 +116,15 @@ def test_a_check_that_breaks_is_said_and_the_next_one_goes_on(
     assert "ZeroDivisionError" in caplog.text
     checker.ask("good", person=1, check=lambda: FINE)
     assert answered(checker, "good") == FINE
+
+
+def test_a_person_may_ask_so_often_within_a_minute_and_others_all_the_same(
+    checker: Checker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    asked = [checker.may_ask(1) for _ in range(module.MOST_ASKED_A_MINUTE + 5)]
+    assert asked.count(True) == module.MOST_ASKED_A_MINUTE
+    assert checker.may_ask(2)
+    now += 61
+    assert checker.may_ask(1)

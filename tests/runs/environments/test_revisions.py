@@ -32,7 +32,7 @@ def first(index: Index, order: Order, monkeypatch: pytest.MonkeyPatch) -> Enviro
     index.add_wheel("leaf", "1.5")
     built = environment_build(order("leaf").pk)
     index.add_wheel("leaf", "1.6")
-    monkeypatch.setattr(request, "environment_spec", lambda *_: built.spec)
+    monkeypatch.setattr(request, "environment_spec", lambda *_, **__: built.spec)
     return built
 
 

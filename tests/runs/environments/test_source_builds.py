@@ -3,6 +3,8 @@
 import io
 import re
 import subprocess
+import sys
+import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -200,6 +202,46 @@ def test_the_code_of_a_package_reaches_no_other_environment_and_no_cache(
     assert int(uid) not in (0, builder)
     assert "given 2 []" in said
     assert environment_is_intact(victim)
+
+
+def test_no_code_of_a_wheel_runs_while_it_is_installed(index: Index, order: Order) -> None:
+    theirs = settings.DATA_DIR / f"theirs-{uuid.uuid4().hex}"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    ran = theirs / "ran"
+    stands_in = theirs / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    (stands_in / "encodings").mkdir(parents=True)
+    for name in ("os.py", "encodings/__init__.py"):
+        (stands_in / name).write_text(f"import posix\nposix.open({str(ran)!r}, posix.O_CREAT | posix.O_WRONLY)\n")
+    code = f"import pathlib; pathlib.Path({str(ran)!r}).touch()\n"
+    index.add_wheel(
+        "evil", "1.0", files={"evil.pth": code, "evil-1.0.data/data/pyvenv.cfg": f"home = {theirs / 'bin'}\n"}
+    )
+    wheel = {"evil-1.0-py3-none-any.whl": index.files.pop("evil-1.0-py3-none-any.whl")}
+    built = environment_build(with_sources(order(), wheel, Source(path=next(iter(wheel)), where="r.txt:1")).pk)
+    assert not ran.exists()
+    assert built.error == ""
+
+
+def test_where_wheels_alone_are_allowed_no_code_of_a_package_is_run(
+    index: Index, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_NO_BUILD", "1")
+    built = environment_build(with_sources(order(), package(), Source(path=".", where="r.txt:1")).pk)
+    assert ". has to be built, and an administrator allows wheels alone here (UV_NO_BUILD)" in built.error
+    index.add_wheel("ready", "2.0")
+    wheel = {"ready-2.0-py3-none-any.whl": index.files.pop("ready-2.0-py3-none-any.whl")}
+    built = environment_build(with_sources(order(), wheel, Source(path=next(iter(wheel)), where="r.txt:1")).pk)
+    assert built.error == ""
+
+
+@pytest.mark.needs("root")
+def test_no_run_sees_the_files_of_a_package_while_it_is_built(index: Index, order: Order, build_log: Log) -> None:
+    given = settings.DATA_DIR / "tools" / "builds"
+    action = f"[print('MODE', oct(os.stat(e).st_mode), file=sys.stderr) for e in os.scandir({str(given)!r})]"
+    built = environment_build(with_sources(order(), package(action=action), Source(path=".", where="r.txt:1")).pk)
+    assert built.error == ""
+    assert "MODE 0o40750" in build_log(built)
 
 
 def test_an_index_that_a_package_names_itself_is_not_asked(index: Index, order: Order) -> None:

@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from compute.registry import backend_of
+from runs.environments.checker import Checker
+from runs.environments.conda.reach import ChannelAnswer
 from runs.environments.foresight import Finding, Outcome, packages_foresee
 from runs.environments.request import environment_spec, spec_digest
 from runs.models import Environment, FrameworkVersion, Run
@@ -63,6 +65,24 @@ def test_what_was_found_is_said(person, local, finding):
     assert "Not checked: b." in page
     assert "hx-get" not in page
     assert "hx-post" not in page
+
+
+def test_no_channel_is_asked_for_somebody_who_asks_all_the_time(person, local, monkeypatch):
+    monkeypatch.setattr("runs.environments.checker.MOST_ASKED_A_MINUTE", 3)
+    monkeypatch.setattr("runs.services.checking._checker", Checker())
+    asked = []
+
+    def reach(backend, python, channels):
+        asked.append(channels)
+        return [ChannelAnswer(address=channels[0], is_there=False, is_absent=True, reason="it answers 404")]
+
+    monkeypatch.setattr("runs.environments.conda.reach._asked", reach)
+    pages = [
+        person.post(CHECK, {**FIELDS, "conda_packages": "numpy", "conda_channels": f"mine-{n}"}).content.decode()
+        for n in range(5)
+    ]
+    assert len(asked) == 3
+    assert "wait a minute" in pages[-1]
 
 
 def test_what_cannot_be_had_is_a_warning_and_can_be_submitted(person, local, finding, answers):

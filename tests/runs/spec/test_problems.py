@@ -1,6 +1,7 @@
 """What a submission may ask for, and what it is told when it may not."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -181,3 +182,10 @@ def test_names_that_no_experiment_may_have(name):
 @pytest.mark.parametrize("name", ["digits", "Digits-2", "a", "mnist_v1.2", "x" * 80])
 def test_names_that_an_experiment_may_have(name):
     assert experiment_name_problems(name) == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\v"])
+def test_an_address_of_a_package_holds_no_further_line(end):
+    line = f"six @ https://host.example/six.whl{end}--index-url=https://evil.example"
+    ((field, message),) = told(RunSpec(pip_packages=(line,)), replace(AROUND, allow_urls=True))
+    assert (field, "has no address that can be fetched" in message) == ("pip_packages", True)
