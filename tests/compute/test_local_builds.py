@@ -57,6 +57,16 @@ def test_a_build_sees_its_own_home_the_package_index_and_what_it_is_given(backen
     assert str(backend.identities.build.owner) in lines
 
 
+def test_what_a_build_leaves_in_its_home_is_no_librarys_and_no_programs_configuration_of_the_next(backend):
+    python = "/usr/bin/python3"
+    leave = f'd=$({python} -c "import site; print(site.getusersitepackages())"); mkdir -p "$d"; echo 1 > "$d/left.py"'
+    assert ran(backend, f"mkdir -p ~/.config/uv; echo 'no-index = true' > ~/.config/uv/uv.toml; {leave}")[0] == 0
+    code, said = ran(backend, f'echo "$XDG_CONFIG_HOME"; {python} -c "import left"')
+    assert code == 1
+    assert said.startswith("/nonexistent\n")
+    assert "No module named 'left'" in said
+
+
 def test_a_timeout_kills_everything_the_command_started(backend):
     mark = f"late-{time.monotonic_ns()}"
     child = f"setsid /usr/bin/python3 -c 'import time; time.sleep(600)' {mark}"

@@ -115,6 +115,9 @@ def build_environ(
         "HOME": str(build / "home"),
         "TMPDIR": str(build / "tmp"),
         "XDG_CACHE_HOME": str(build / "cache"),
+        # What one build leaves in that home is neither the configuration nor a library of the next.
+        "XDG_CONFIG_HOME": "/nonexistent",
+        "PYTHONNOUSERSITE": "1",
         "UV_CACHE_DIR": str(build / "cache" / "uv"),
         "USER": identity.name,
         "LOGNAME": identity.name,
