@@ -109,15 +109,15 @@ def build_environ(
     ``index``), folders of the build's own, and ``environ``."""
     named = {name for name in os.environ if name.startswith(PACKAGE_INDEX_PREFIXES)} - _NOT_FOR_BUILDS
     return {
+        # What one build leaves in its home is neither the configuration nor a library of the next.
+        "XDG_CONFIG_HOME": "/nonexistent",
+        "PYTHONNOUSERSITE": "1",
         **_passed_through(NETWORK | MACHINE | named),
         **index,
         "PATH": SYSTEM_PATH,
         "HOME": str(build / "home"),
         "TMPDIR": str(build / "tmp"),
         "XDG_CACHE_HOME": str(build / "cache"),
-        # What one build leaves in that home is neither the configuration nor a library of the next.
-        "XDG_CONFIG_HOME": "/nonexistent",
-        "PYTHONNOUSERSITE": "1",
         "UV_CACHE_DIR": str(build / "cache" / "uv"),
         "USER": identity.name,
         "LOGNAME": identity.name,
