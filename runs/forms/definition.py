@@ -12,6 +12,7 @@ from compute.masking import SECRET_NAME, is_secret_name
 from runs.environments import versions
 from runs.forms.rows import Row, RowsField, as_typed
 from runs.forms.submit import package_lines
+from runs.forms.widgets import code_line, code_lines
 from runs.models import NamedEnvironment, Run
 from runs.snapshots import snapshot_reader
 from runs.spec import DEFINITION_NAME, Definition, Problem
@@ -22,15 +23,7 @@ _FIELD_OF = {"pip_requirements_file": "requirements", "conda_dependencies_file":
 
 
 def _lines(label: str, *, help_text: str, placeholder: str = "", rows: int = 3) -> forms.CharField:
-    attrs = {
-        "class": "form-control mono",
-        "rows": rows,
-        "autocomplete": "off",
-        "autocapitalize": "off",
-        "spellcheck": "false",
-        "placeholder": placeholder,
-    }
-    widget = forms.Textarea(attrs=attrs)
+    widget = code_lines(rows=rows, placeholder=placeholder)
     return forms.CharField(
         label=label, required=False, strip=False, max_length=_MOST_CHARACTERS, help_text=help_text, widget=widget
     )
@@ -45,7 +38,7 @@ class DefinitionForm(forms.Form):
         max_length=200,
         error_messages={"required": "Give it a name, such as vision."},
         help_text="Runs name it: letters, digits, - _ and ., at most 60 characters. It cannot be changed later.",
-        widget=forms.TextInput(attrs={"class": "form-control mono", "autocomplete": "off", "spellcheck": "false"}),
+        widget=code_line(),
     )
     description = forms.CharField(
         label="Description",

@@ -17,6 +17,7 @@ from compute.registry import backend_of
 from runs.environments import newest_remembered, versions
 from runs.forms.distribution import FIELDS, DistributionFields
 from runs.forms.rows import Row, RowsField, as_typed
+from runs.forms.widgets import code_line, code_lines, described
 from runs.models import Experiment, NamedEnvironmentVersion, Run, Upload
 from runs.permissions import named_environments_visible_to, targets_for
 from runs.spec import Problem, RunSpec
@@ -63,9 +64,7 @@ class SubmitForm(DistributionFields):
         required=False,
         max_length=1024,
         help_text="The Python file to start, as a path inside the source.",
-        widget=forms.TextInput(
-            attrs={"class": "form-control mono", "list": "scripts", "autocomplete": "off", "spellcheck": "false"}
-        ),
+        widget=code_line(list="scripts"),
     )
     script_params = RowsField(label="Script parameters")
     environment_definition = forms.CharField(
@@ -83,16 +82,7 @@ class SubmitForm(DistributionFields):
         required=False,
         max_length=20_000,
         help_text="One a line, such as scikit-learn or pandas>=2. TensorFlow is there already.",
-        widget=forms.Textarea(
-            attrs={
-                "class": "form-control mono",
-                "rows": 3,
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "placeholder": "scikit-learn",
-                "aria-describedby": "id_pip_packages_helptext id_pip_packages_error",
-            }
-        ),
+        widget=code_lines(placeholder="scikit-learn", **described("pip_packages")),
     )
     pip_requirements_file = forms.CharField(
         label="Requirements file",
@@ -100,44 +90,20 @@ class SubmitForm(DistributionFields):
         strip=False,
         max_length=1024,
         help_text="A file of the source in pip's format. Its packages are installed together with those above.",
-        widget=forms.TextInput(
-            attrs={
-                "class": "form-control mono",
-                "list": "requirements",
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "placeholder": "requirements.txt",
-            }
-        ),
+        widget=code_line(list="requirements", placeholder="requirements.txt"),
     )
     conda_packages = forms.CharField(
         label="conda packages",
         required=False,
         max_length=20_000,
         help_text="One a line, such as scikit-learn or pandas>=2. TensorFlow always comes from PyPI.",
-        widget=forms.Textarea(
-            attrs={
-                "class": "form-control mono",
-                "rows": 3,
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "placeholder": "numpy=1.26",
-                "aria-describedby": "id_conda_packages_helptext id_conda_packages_error",
-            }
-        ),
+        widget=code_lines(placeholder="numpy=1.26", **described("conda_packages")),
     )
     conda_channels = forms.CharField(
         label="Channels",
         required=False,
         max_length=2000,
-        widget=forms.TextInput(
-            attrs={
-                "class": "form-control mono",
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "aria-describedby": "id_conda_channels_helptext id_conda_channels_error",
-            }
-        ),
+        widget=code_line(**described("conda_channels")),
     )
     conda_dependencies_file = forms.CharField(
         label="Conda file",
@@ -145,16 +111,7 @@ class SubmitForm(DistributionFields):
         strip=False,
         max_length=1024,
         help_text="A file of the source in conda's format. It names everything: the other package fields stay empty.",
-        widget=forms.TextInput(
-            attrs={
-                "class": "form-control mono",
-                "list": "conda-files",
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "placeholder": "environment.yml",
-                "aria-describedby": "id_conda_dependencies_file_helptext id_conda_dependencies_file_error",
-            }
-        ),
+        widget=code_line(list="conda-files", placeholder="environment.yml", **described("conda_dependencies_file")),
     )
     legacy_keras = forms.BooleanField(
         label="Legacy Keras",
