@@ -543,3 +543,18 @@ def test_a_task_without_a_cluster_asks_for_nothing(server, make_task):
 
     assert task.output() == b"False\n"
     assert not (task.root / "meeting.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"http_proxy": "http://proxy:3128"}, "127.0.0.1"),
+        ({"no_proxy": "localhost,.example.org"}, "localhost,.example.org,127.0.0.1"),
+        ({"no_proxy": "localhost", "no_grpc_proxy": "10.0.0.9"}, "10.0.0.9,127.0.0.1"),
+    ],
+)
+def test_the_tasks_reach_each_other_without_a_proxy(make_hall, environ, told):
+    script = "import os; print(os.environ['no_grpc_proxy'], os.environ.get('no_proxy'))"
+    hall = make_hall(worker_0={"script": script, "environ": environ})
+    assert [harness.wait(30) for harness in start(hall)] == [0]
+    assert hall.tasks["worker-0"].output().decode().split() == [told, environ.get("no_proxy", "None")]

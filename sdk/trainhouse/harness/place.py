@@ -39,11 +39,12 @@ class Place:
         if self._reserved:
             port_share(self._reserved)
         self._words.say("All have met: {}.".format(_sentence(met)))
+        environ = {**self._task.environ, b"no_grpc_proxy": _without_proxy(self._task.environ, met)}
         if not self._cluster.tf_config:
-            return self._task.environ
+            return environ
         if b"TF_CONFIG" in self._task.environ:
             self._words.say("TF_CONFIG is among the run's own variables; that of this cluster takes its place.")
-        return {**self._task.environ, b"TF_CONFIG": tf_config(met, self._cluster.member).encode("ascii")}
+        return {**environ, b"TF_CONFIG": tf_config(met, self._cluster.member).encode("ascii")}
 
     def trouble(self, code, lasted_s):
         """What the exit says of the port: nothing, unless a stranger listens there when the script has ended with
@@ -106,6 +107,17 @@ class Place:
                 self._cluster.member, port, error.strerror
             )
             raise CannotStart(why, port_taken=True) from error
+
+
+def _without_proxy(environ, met):
+    """What gRPC reaches without a proxy: all that have met, and what the task's own variables except.
+
+    gRPC asks the proxy of http_proxy for every address, loopback included, and asks this variable before no_proxy
+    (grpc, doc/environment_variables.md).
+    """
+    excepted = environ.get(b"no_grpc_proxy", environ.get(b"no_proxy", b""))
+    own = dict.fromkeys(one["address"].encode("ascii") for one in met)
+    return b",".join([*filter(None, [excepted]), *own])
 
 
 def _sentence(met):
