@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,6 +57,15 @@ class DistributionFields(forms.Form):
         widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
     )
 
+    def clean(self) -> dict[str, Any] | None:
+        """What stands in a field that the chosen distribution does not have, and the page does not show, is nobody's
+        mistake."""
+        cleaned = super().clean()
+        chosen = self.cleaned_data.get("distributed_backend", "-")
+        for name in set(FIELDS) - set(FIELDS_OF.get(chosen, FIELDS)):
+            self.errors.pop(name, None)
+        return cleaned
+
     @staticmethod
     def distribution_of(values: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of a RunSpec in ``values``: those that the chosen distribution has, the others at their
@@ -80,6 +90,7 @@ def as_counts(shown: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in shown.items():
         if name in ("distributed_backend", "coordinator"):
             found[name] = value
-        elif str(value or "").strip().lstrip("-").isdecimal():
-            found[name] = int(value)
+        else:
+            with contextlib.suppress(ValueError):  # no number, or one of thousands of digits
+                found[name] = int(str(value))
     return found

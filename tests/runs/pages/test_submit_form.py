@@ -282,3 +282,18 @@ def test_someone_without_a_target_is_told_why(person, settings, monkeypatch):
 
 def test_the_form_is_never_kept_by_a_cache(person):
     assert "no-store" in person.get("/runs/new")["Cache-Control"]
+
+
+def test_counts_of_another_distribution_are_nobodys_mistake(person, answers):
+    fields = answers(distributed_backend="multiworker", worker_count="2", parameter_server_count="many")
+    assert submit(person, fields).status_code == 302
+    assert Run.objects.get().spec == RunSpec(
+        entry_script="train.py", compute_target="local", distributed_backend="multiworker", worker_count=2
+    )
+
+
+@pytest.mark.parametrize("typed", ["--5", "9" * 5000, "²", "two"])
+def test_a_count_that_is_no_number_is_refused_beside_its_field(person, answers, typed):
+    response = submit(person, answers(distributed_backend="multiworker", worker_count=typed))
+    assert response.status_code == 422
+    assert list(errors_of(response)) == ["worker_count"]
