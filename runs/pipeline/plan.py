@@ -76,14 +76,19 @@ def _script(spec: RunSpec) -> tuple[str, ...]:
 def _launched(task: Task, roles: tuple[Role, ...]) -> list[Task]:
     """The tasks that mpirun starts, in the order of their ranks."""
     keys = {role.key for role in roles if role.launched}
-    return [mate for mate in task.attempt.tasks.order_by("index") if mate.member in keys]
+    return [mate for mate in task.attempt.tasks.select_related("node").order_by("index") if mate.member in keys]
 
 
 def _gpu_indexes(task: Task, sharing: list[Task]) -> tuple[int, ...]:
-    """The GPUs that ``task`` may see: those of all tasks in ``sharing`` on its node. Ranks see each other's, since a
-    script of Horovod takes the one of its local rank."""
-    slots = [slot for mate in sharing if mate.node_name == task.node_name for slot in mate.slots]
+    """The GPUs that ``task`` may see: those of all tasks in ``sharing`` on its machine. Ranks see each other's, since a
+    script of Horovod takes the one of its local rank, and MPI counts the ranks of a machine, which may be several
+    virtual nodes."""
+    slots = [slot for mate in sharing if _machine_of(mate) == _machine_of(task) for slot in mate.slots]
     return tuple(slot["gpu"] for slot in slots if "gpu" in slot)
+
+
+def _machine_of(task: Task) -> str:
+    return task.node.address if task.node and task.node.address else task.node_name
 
 
 def _cluster(task: Task, roles: tuple[Role, ...]) -> ClusterPlan:
