@@ -8,6 +8,8 @@ from compute.plan import ResourceRequest
 from runs.distribution.base import Role, not_for, request_for
 from runs.spec import Problem, RunSpec
 
+LAUNCHER, RANK = "launcher", "rank"
+
 
 class Horovod:
     """A launcher, and ranks in the order of the nodes."""
@@ -19,6 +21,6 @@ class Horovod:
         return request_for(self.roles(spec), spec)
 
     def roles(self, spec: RunSpec) -> tuple[Role, ...]:
-        launcher = Role(name="launcher", index=0, leads=True, takes_slot=False, launches=True)
+        launcher = Role(name=LAUNCHER, index=0, leads=True, takes_slot=False, launches=True)
         count = spec.node_count * spec.process_count_per_node
-        return (launcher, *(Role(name="rank", index=index, launched=True) for index in range(count)))
+        return (launcher, *(Role(name=RANK, index=index, launched=True) for index in range(count)))

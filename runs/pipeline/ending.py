@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from runs.distribution import Role
+from runs.distribution.horovod import LAUNCHER, RANK
 from runs.models import Task
 from runs.states import TASK_ENDED, EndReason, TaskState
 
 Ending = tuple[EndReason, str]
+
+#: mpirun ends all its ranks when one fails, and itself then: their ends reach the platform in any order, within this.
+LAUNCH_SETTLE_S = 3.0
 
 
 def end_of(tasks: list[Task], roles: Iterable[Role], *, now: datetime, rest_grace_s: float) -> Ending | None:
@@ -30,16 +34,34 @@ def end_of(tasks: list[Task], roles: Iterable[Role], *, now: datetime, rest_grac
         if ended and now - min(ended) >= timedelta(seconds=rest_grace_s):
             return EndReason.SUCCEEDED, f"The script ended well. {_left_behind(left, rest_grace_s)}"
     failed = first_failed(tasks)
-    if failed is None:
+    if failed is None or _may_follow_another(failed, tasks, now):
         return None
     # Others may have failed before it, by talking to whoever has its port.
     return _failure(next((task for task in tasks if task.port_taken), failed))
 
 
 def first_failed(tasks: Iterable[Task]) -> Task | None:
-    """The task that failed first: by the time of its end, then in launch order."""
+    """The task that failed first: by the time of its end, then in launch order. A rank that mpirun has asked to end
+    comes after all others, since it ended for the sake of one of them."""
     failed = (task for task in tasks if _has_failed(task) or (task.state in TASK_ENDED and not task.ends_run))
-    return min(failed, key=lambda task: (task.ended_at is None, task.ended_at, task.pk), default=None)
+    return min(failed, key=_first_to_fail, default=None)
+
+
+def ended_by_mpirun(task: Task) -> bool:
+    """Whether ``task`` ended as a rank does that mpirun asks to end."""
+    return task.role == RANK and task.exit_signal == signal.SIGTERM
+
+
+def _first_to_fail(task: Task) -> tuple[bool, bool, datetime | None, int]:
+    return ended_by_mpirun(task), task.ended_at is None, task.ended_at, task.pk
+
+
+def _may_follow_another(failed: Task, tasks: list[Task], now: datetime) -> bool:
+    """Whether ``failed`` may have ended for the sake of a task whose own end is not known yet."""
+    if not (failed.role == LAUNCHER or ended_by_mpirun(failed)) or failed.ended_at is None:
+        return False
+    is_recent = now - failed.ended_at < timedelta(seconds=LAUNCH_SETTLE_S)
+    return is_recent and any(task.state not in TASK_ENDED for task in tasks)
 
 
 def _has_failed(task: Task) -> bool:

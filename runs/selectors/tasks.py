@@ -9,7 +9,9 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet
 
 from compute.models import Slot
+from runs.distribution.horovod import LAUNCHER
 from runs.models import Run, Stream, Task
+from runs.pipeline.ending import ended_by_mpirun, first_failed
 from runs.selectors.exits import exit_words
 from runs.states import TASK_ENDED, RunState, TaskState
 
@@ -40,10 +42,10 @@ def tasks_of(run: Run) -> list[TaskRow]:
     slots = Slot.objects.in_bulk(ids)
     logs = dict(Stream.objects.filter(task__in=tasks, name="output").values_list("task_id", "pk"))
     stopping = run.events.filter(kind=RunState.STOPPING).values_list("at", flat=True).last()
-    first = min((task for task in tasks if _is_failure(task, stopping)), key=_ended_first, default=None)
+    first = first_failed(task for task in tasks if _is_failure(task, stopping))
     rows = []
     for task in tasks:
-        state, label = _standing(task, stopping, is_first=task == first)
+        state, label = _standing(task, stopping, first)
         rows.append(
             TaskRow(
                 task=task,
@@ -72,11 +74,12 @@ def on_simulated_gpus(run: Run | OuterRef) -> QuerySet[Task]:
     return Task.objects.filter(attempt__run=run, slots__0__simulated=True).order_by()
 
 
-def _standing(task: Task, stopping: datetime | None, *, is_first: bool) -> tuple[str, str]:
+def _standing(task: Task, stopping: datetime | None, first: Task | None) -> tuple[str, str]:
     """How ``task`` stands: the state that gives it its look, and the word for it."""
     if task.state not in TASK_ENDED or (task.exit_code == 0 and task.ends_run):
         return task.state, task.get_state_display()
-    if not _is_failure(task, stopping):
+    is_first = task == first
+    if not _is_failure(task, stopping) or (not is_first and (ended_by_mpirun(task) or task.role == LAUNCHER)):
         return RunState.CANCELLED, "Ended with the run"
     if task.state == TaskState.LOST:
         return task.state, "Lost first" if is_first else "Lost"
@@ -88,10 +91,6 @@ def _is_failure(task: Task, stopping: datetime | None) -> bool:
     if task.state not in TASK_ENDED or (task.exit_code == 0 and task.ends_run):
         return False
     return stopping is None or task.ended_at is None or task.ended_at <= stopping
-
-
-def _ended_first(task: Task) -> tuple[bool, datetime | None, int]:
-    return task.ended_at is None, task.ended_at, task.pk
 
 
 def _slot_words(task: Task, slots: dict[int, Slot]) -> str:

@@ -98,6 +98,20 @@ def test_two_that_failed_by_themselves_are_both_failures(page: Client, run: Run)
     assert "worker 1 Failed node-2" in second
 
 
+def test_what_mpirun_ended_for_the_rank_that_failed_is_no_failure(page: Client, run: Run):
+    Task.objects.filter(role="ps").update(role="launcher", ends_run=True, meets=False)
+    Task.objects.filter(role="worker").update(role="rank", meets=False)
+    end(run, "rank-1", after_s=30, exit_code=3)
+    end(run, "rank-0", after_s=31, exit_signal=15)
+    end(run, "launcher-0", after_s=31.1, exit_code=3)
+    stop(run, after_s=32, reason=EndReason.SCRIPT_FAILED)
+    assert [row.split(" node")[0] for row in rows(text(page, "run", run))[1:]] == [
+        "rank 0 Ended with the run",
+        "rank 1 Failed first",
+        "launcher 0 Ended with the run",
+    ]
+
+
 def test_servers_that_are_ended_after_a_good_end_are_no_failure(page: Client, run: Run):
     end(run, "worker-0", after_s=30, exit_code=0)
     end(run, "worker-1", after_s=31, exit_code=0)
