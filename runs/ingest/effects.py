@@ -64,7 +64,7 @@ def close_note(facts: TaskFacts, names: Iterable[str]) -> bool:
 
 def told_note(facts: TaskFacts, told: Told, refused: Sequence[SeriesKey]) -> None:
     """Keeps what the lines said beyond points, and says what could not be kept."""
-    if told.progress is not None:
+    if told.progress is not None and facts.tells_progress:
         Run.objects.filter(pk=facts.run_id).update(progress=told.progress)
     if told.tags:
         _merge_tags(facts.run_id, told.tags)

@@ -33,7 +33,7 @@ class StreamFacts:
 @dataclass(slots=True)
 class TaskFacts:
     """One task as it was when it was looked up. ``streams`` has all four, by name; ``node_address`` is None when the
-    node has been deleted."""
+    node has been deleted; ``tells_progress``: how far it is, is how far the run is."""
 
     task_id: int
     task_name: str
@@ -44,6 +44,7 @@ class TaskFacts:
     is_drained: bool
     meets: bool
     node_address: str | None
+    tells_progress: bool
     streams: dict[str, StreamFacts] = field(default_factory=dict)
 
 
@@ -103,6 +104,7 @@ def _load(task_id: int) -> TaskFacts:
         is_drained=task.is_drained,
         meets=task.meets,
         node_address=task.node.address if task.node else None,
+        tells_progress=task.index == 0,  # of equal tasks, the first: the others would overwrite its word
         streams=_streams(task_id),
     )
 

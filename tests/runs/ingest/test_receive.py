@@ -234,6 +234,13 @@ def test_progress_tags_and_records_reach_the_run(task):
     assert not RunEvent.objects.filter(kind="points_unread").exists()
 
 
+def test_the_progress_of_a_run_is_that_of_the_first_of_equal_tasks(task):
+    other = make_task(task.attempt.run, role="rank", index=1)
+    take(task, ("points", 0, b'{"k": "progress", "epoch": 2}\n'))
+    take(other, ("points", 0, b'{"k": "progress", "epoch": 1}\n'))
+    assert Run.objects.get().progress == {"epoch": 2}
+
+
 def test_the_exit_is_written_down_once(task, rung):
     take(task)
     record = {"code": 3, "signal": None, "out_of_memory": False, "max_rss_bytes": 1 << 30, "ended_at": 1_700_000_000.0}
