@@ -11,7 +11,7 @@ and ``shadows`` say what a person should know before.
 
 from runs.environments.advice import advice_before, advice_on
 from runs.environments.again import environment_lock_problem, environment_request_locked, python_differs
-from runs.environments.build import environment_build, environment_is_being_built
+from runs.environments.build import environment_build, environment_give_up, environment_is_being_built
 from runs.environments.catalogue import versions, withdrawn
 from runs.environments.horovod.beforehand import horovod_expectations, horovod_problems
 from runs.environments.keras import keras_variables
@@ -30,6 +30,7 @@ __all__ = [
     "environment_build",
     "environment_delete",
     "environment_evict",
+    "environment_give_up",
     "environment_is_being_built",
     "environment_is_intact",
     "environment_is_there",

@@ -49,6 +49,19 @@ def environment_build(environment_id: int) -> Environment:
     return environment
 
 
+def environment_give_up(environment: Environment) -> bool:
+    """FAILED, for one that was ordered and is built by nobody any more; whether it is. Unchanged when somebody has come
+    to it since it was read."""
+    with environment_lock(environment) as mine:
+        if not mine:
+            return False
+        same = Environment.objects.filter(
+            pk=environment.pk, state=environment.state, state_since=environment.state_since
+        )
+        error = "Its build was interrupted, and no run asks for it. Build it again when it is needed."
+        return same.update(state=EnvironmentState.FAILED, state_since=timezone.now(), error=error) == 1
+
+
 def environment_is_being_built(environment: Environment) -> bool:
     """Whether a living process builds this environment now."""
     with environment_lock(environment) as mine:

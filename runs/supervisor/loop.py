@@ -12,7 +12,7 @@ from django.db import close_old_connections
 
 from runs.pipeline import watch_runs
 from runs.supervisor.room import make_room
-from runs.supervisor.rounds import announce_server, compact_points, enqueue_due, sweep_uploads
+from runs.supervisor.rounds import announce_server, compact_points, enqueue_builds, enqueue_due, sweep_uploads
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ def _work(should_stop: Callable[[], bool]) -> None:
         Round("due", 1.0, enqueue_due),
         Round("watch", 2.0, watch_runs),
         Round("points", 5.0, compact_points),
+        Round("builds", 60.0, enqueue_builds),
         Round("room", 15.0, make_room),
         Round("uploads", 3600.0, sweep_uploads),
     ]

@@ -8,10 +8,11 @@ from django.utils import timezone
 
 from compute.errors import ComputeError
 from compute.registry import backend_of
-from runs.dispatch import enqueue_advance
-from runs.models import Run, Task
+from runs.dispatch import enqueue_advance, enqueue_build
+from runs.environments import environment_give_up, environment_is_being_built
+from runs.models import Environment, Run, Task
 from runs.snapshots import uploads_sweep
-from runs.states import ACTIVE, RunState
+from runs.states import ACTIVE, EnvironmentState, RunState
 from runs.stores.points import points_compact
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 #: A run that was enqueued is left alone for so long, so that a busy queue does not fill with the same hint.
 ASK_AGAIN_S = 10.0
 MOST_AT_ONCE = 200
+#: An order waits so long for its builder before it is made again, and is kept for so long.
+BUILDS_ASKED_AFTER = timedelta(minutes=5)
+ORDERS_KEPT = timedelta(hours=6)
 UPLOADS_KEPT = timedelta(days=1)
 
 
@@ -33,6 +37,26 @@ def enqueue_due() -> int:
     for run_id in run_ids:
         enqueue_advance(run_id)
     return len(run_ids)
+
+
+def enqueue_builds() -> int:
+    """Asks again for what was ordered ahead of any run and is built by nobody, since its hint was lost or its builder
+    killed; returns for how many. A run asks for its own. What has not come to an end long after its order is given up,
+    so that a build that takes its builder down does not go on for ever."""
+    now = timezone.now()
+    ordered = Environment.objects.filter(
+        state__in=(EnvironmentState.REQUESTED, EnvironmentState.BUILDING), state_since__lt=now - BUILDS_ASKED_AFTER
+    )
+    asked = 0
+    for environment in ordered.exclude(runs__state__in=ACTIVE).order_by("state_since")[:MOST_AT_ONCE]:
+        if environment_is_being_built(environment):
+            continue
+        if (environment.last_used_at or environment.created_at) < now - ORDERS_KEPT:
+            environment_give_up(environment)
+        else:
+            enqueue_build(environment.pk)
+            asked += 1
+    return asked
 
 
 def renew_deadlines() -> int:

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs.models import Run
-from runs.states import EndReason, RunState
+from runs.environments.build import environment_lock
+from runs.models import Environment, Run
+from runs.states import EndReason, EnvironmentState, RunState
 from runs.supervisor.loop import Round
-from runs.supervisor.rounds import announce_server, enqueue_due, renew_deadlines
-from tests.factories import make_run, make_task
+from runs.supervisor.rounds import announce_server, enqueue_builds, enqueue_due, renew_deadlines
+from tests.factories import make_environment, make_run, make_target, make_task
 
 pytestmark = pytest.mark.django_db
 
@@ -73,3 +74,45 @@ def test_a_task_that_cannot_be_told_the_address_does_not_keep_it_from_the_others
         make_task(make_run(state=RunState.RUNNING), handle={"key": key, "node": "node", "native": {}})
     announce_server()
     assert sorted(told) == ["first", "second"]
+
+
+@pytest.fixture
+def ordered(monkeypatch):
+    found: list[int] = []
+    monkeypatch.setattr("runs.supervisor.rounds.enqueue_build", found.append)
+    return found
+
+
+def make_order(state: EnvironmentState, *, minutes: int, begun_minutes: int | None = None) -> Environment:
+    """An environment that was ordered so long ago, and got its state then or later."""
+    now = timezone.now()
+    made = make_environment(make_target(), state=state, last_used_at=now - timedelta(minutes=minutes))
+    since = now - timedelta(minutes=minutes if begun_minutes is None else begun_minutes)
+    Environment.objects.filter(pk=made.pk).update(state_since=since)
+    made.refresh_from_db()
+    return made
+
+
+def test_what_was_ordered_ahead_of_any_run_is_asked_for_again_when_nobody_builds_it(ordered):
+    lost = make_order(EnvironmentState.REQUESTED, minutes=10)
+    killed = make_order(EnvironmentState.BUILDING, minutes=9)
+    make_order(EnvironmentState.REQUESTED, minutes=1)
+    make_order(EnvironmentState.FAILED, minutes=10)
+    make_run(state=RunState.PREPARING, environment=make_order(EnvironmentState.REQUESTED, minutes=10))
+    built = make_order(EnvironmentState.BUILDING, minutes=10)
+    with environment_lock(built):
+        assert enqueue_builds() == 2
+    assert ordered == [lost.pk, killed.pk]
+
+
+def test_an_order_that_never_comes_to_its_end_is_given_up(ordered):
+    hours = 60 * 7
+    killed = make_order(EnvironmentState.BUILDING, minutes=hours, begun_minutes=10)
+    built = make_order(EnvironmentState.BUILDING, minutes=hours)
+    with environment_lock(built):
+        assert enqueue_builds() == 0
+    killed.refresh_from_db()
+    built.refresh_from_db()
+    assert (killed.state, built.state) == (EnvironmentState.FAILED, EnvironmentState.BUILDING)
+    assert killed.error.startswith("Its build was interrupted")
+    assert ordered == []
