@@ -19,19 +19,6 @@ from runs.states import Again
 if TYPE_CHECKING:
     from accounts.models import User
 
-#: What says which packages are wanted. A run by its lock does not ask what would come of them today.
-_PACKAGE_FIELDS = frozenset(
-    {
-        "framework_version",
-        "pip_packages",
-        "pip_requirements_file",
-        "conda_packages",
-        "conda_channels",
-        "conda_dependencies_file",
-        "environment_definition",
-    }
-)
-
 
 def run_again(
     run: Run, *, how: Again, actor: User, submission_key: str, secrets: Mapping[str, str] | None = None
@@ -50,10 +37,13 @@ def run_again(
         raise NotNow(reason)
     spec = _spec_with_secrets(run, actor=actor, given=secrets or {})
     found = submission_problems(
-        spec, user=actor, snapshot=run.snapshot, experiment_name=run.experiment.name, definition=run.definition
+        spec,
+        user=actor,
+        snapshot=run.snapshot,
+        experiment_name=run.experiment.name,
+        definition=run.definition,
+        has_lock=how == Again.EXACTLY,
     )
-    if how == Again.EXACTLY:
-        found = [problem for problem in found if problem.field not in _PACKAGE_FIELDS]
     if found:
         raise SpecProblems(found)
     exactly = {"lock": run.lock, "environment_spec": run.environment_spec} if how == Again.EXACTLY else {}

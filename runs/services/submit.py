@@ -50,6 +50,7 @@ PACKAGE_PROBLEMS = (
     *("conda_packages", "conda_channels", "conda_dependencies_file"),
     "environment_definition",
 )
+_OF_PACKAGES = frozenset({*PACKAGE_PROBLEMS, "framework_version"})
 MOST_TAGS = 50
 TAG_LENGTH = 100
 
@@ -74,9 +75,11 @@ def submission_problems(
     tags: Iterable[str] = (),
     notes: str = "",
     definition: Definition | None = None,
+    has_lock: bool = False,
 ) -> list[Problem]:
     """Every problem of a submission by ``user`` at once; empty when it can be submitted. ``definition`` is what the
-    named environment means that ``spec`` names, where that is known without looking it up."""
+    named environment means that ``spec`` names, where that is known without looking it up. With ``has_lock`` the
+    packages are those of a lock: what would come of them today is not asked."""
     unknown = None
     if definition is None:
         definition, unknown = definition_find(spec.environment_definition, user)
@@ -91,18 +94,17 @@ def submission_problems(
         withdrawn=withdrawn(),
         allow_urls=settings.ENV.allow_url_packages,
     )
-    found = [
-        *problems(spec, around),
-        *_distribution_problems(spec),
-        *_wish_problems(spec, snapshot),
-        *([unknown] if unknown else []),
-    ]
-    if definition is not None:
-        found += _definition_problems(definition, spec=spec, target=facts)
-    if target is not None:
-        found += horovod_problems_at(target, spec, snapshot=snapshot, definition=definition)
-        if not any(problem.field in _COUNTED for problem in found):
-            found += _room_problems(spec, target)
+    found = [*problems(spec, around), *_distribution_problems(spec)]
+    if has_lock:
+        found = [problem for problem in found if problem.field not in _OF_PACKAGES]
+    else:
+        found += [*_wish_problems(spec, snapshot), *([unknown] if unknown else [])]
+        if definition is not None:
+            found += _definition_problems(definition, spec=spec, target=facts)
+        if target is not None:
+            found += horovod_problems_at(target, spec, snapshot=snapshot, definition=definition)
+    if target is not None and not any(problem.field in _COUNTED for problem in found):
+        found += _room_problems(spec, target)
     return [*experiment_name_problems(experiment_name), *_words(name, tags, notes), *found]
 
 

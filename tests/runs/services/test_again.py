@@ -4,7 +4,7 @@ import pytest
 
 from compute.masking import MASK
 from runs.errors import NotNow, SpecProblems, UserError
-from runs.models import Run
+from runs.models import FrameworkVersion, Run
 from runs.pipeline import advance
 from runs.sealing import unseal
 from runs.services import exactly_problem, run_again, run_submit, secrets_to_ask
@@ -143,3 +143,13 @@ def test_an_ordinary_run_writes_down_what_decided_its_environment(ran, admin, mo
     found.delete()
     assert (new.environment_spec, new.lock) == (CANONICAL, LOCK)
     assert exactly_problem(new) == ""
+
+
+def test_what_horovod_would_need_today_does_not_matter_to_an_exact_repetition(ran, admin):
+    spec = {**ran.spec_json, "framework_version": "2.21.0", "distributed_backend": "mpi"}
+    Run.objects.filter(pk=ran.pk).update(spec_json=spec)
+    ran.refresh_from_db()
+    FrameworkVersion.objects.create(version="2.21.0", is_offered=False)
+    with pytest.raises(SpecProblems, match="switched off"):
+        run_again(ran, how=Again.UPDATED, actor=admin, submission_key="x")
+    assert run_again(ran, how=Again.EXACTLY, actor=admin, submission_key="x")
