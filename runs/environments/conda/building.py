@@ -64,9 +64,6 @@ def conda_installed(workshop: Workshop, interpreter: Interpreter) -> Iterator[Co
     finally:
         if beside is not None:
             workshop.command(["/bin/rm", "-rf", "--", str(wheels)], what="Clearing up after the conda packages")
-    if has_python:
-        order = {"action": "compile", "channels": [], "prefix": str(workshop.path)}
-        conda_run(workshop, workshop.python, order, what="Compiling the conda packages", answers=_no_answers)
 
 
 def _is_asked(workshop: Workshop) -> bool:
@@ -134,10 +131,6 @@ def _own_python(workshop: Workshop) -> Interpreter:
     if found is None:
         raise EnvironmentFailed("The Python that the conda channels gave does not run on this machine.")
     return found
-
-
-def _no_answers(kind: str, value: Any) -> None:
-    """For an action that answers nothing but errors."""
 
 
 def _check_framework(found: list[dict[str, Any]]) -> None:

@@ -6,7 +6,6 @@ went wrong in rattler's words. It ends with 0 in all these cases. Written for py
 """
 
 import asyncio
-import compileall
 import hashlib
 import json
 import os
@@ -180,13 +179,6 @@ def _describe(prefix: Path, folder: Path) -> None:
         _answer("distribution", {"name": name, "version": version})
 
 
-def _compile(order: dict[str, Any]) -> None:
-    """Bytecode of everything in ``prefix`` that has none yet, by the Python of ``prefix``, which runs this; what is not
-    written for this Python stays as it is."""
-    for folder in Path(order["prefix"]).glob("lib/python3*/site-packages"):
-        compileall.compile_dir(str(folder), quiet=2, workers=0)
-
-
 def _rattler(order: dict[str, Any]) -> Any:
     sys.path.insert(0, order["rattler"])
     os.environ["RUST_BACKTRACE"] = "0"
@@ -219,7 +211,7 @@ class _Reporter:
         return lambda *_: 0
 
 
-_ACTIONS = {"probe": _probe, "solve": _solve, "install": _install, "compile": _compile}
+_ACTIONS = {"probe": _probe, "solve": _solve, "install": _install}
 
 if __name__ == "__main__":
     main()
