@@ -136,6 +136,7 @@ class _Build:
         workshop.say(f"Ready: {len(lock_versions(mark['lock']))} packages, {mark['size_bytes'] / 1e6:,.0f} MB")
 
     def _fail(self, sentence: str) -> None:
+        sentence = sentence.replace("\0", "�")  # what a package printed may hold one, and PostgreSQL takes none
         self.workshop.say(f"Failed: {sentence}")
         self._write(state=EnvironmentState.FAILED, error=sentence)
 

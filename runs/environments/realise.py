@@ -4,7 +4,6 @@ Every command runs with a build's rights. The environment is built at its final 
 relocate; what counts is the mark, which the server writes last.
 """
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,14 +14,12 @@ from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
 from runs.environments.interpreters import interpreter_same
 from runs.environments.newest import version_remarks
-from runs.environments.realised import mark_remove, mark_write, size_on_disk
+from runs.environments.realised import mark_remove, mark_write, remains_remove, size_on_disk
 from runs.environments.resolving import packages_resolve
 from runs.environments.revisions import revision_check
 from runs.environments.source_builds import sources_built, sources_install
 from runs.environments.wholeness import folders_record
-from runs.environments.workshop import Workshop
-
-REMOVE_WITHIN_S = 10.0
+from runs.environments.workshop import REMOVE_WITHIN_S, Workshop
 
 
 def realise(workshop: Workshop) -> dict[str, Any]:
@@ -84,13 +81,4 @@ def _remove_earlier(workshop: Workshop) -> None:
         return
     workshop.say("Removing what an earlier build left")
     mark_remove(workshop.path)
-    give_up_at = time.monotonic() + REMOVE_WITHIN_S
-    while True:
-        try:
-            workshop.backend.unseal_and_remove(workshop.path)
-            return
-        except OSError:
-            # The commands of a builder that was killed die a moment after it, and may still be writing.
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.2)
+    remains_remove(workshop.backend, workshop.path, within_s=REMOVE_WITHIN_S)

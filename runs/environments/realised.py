@@ -8,11 +8,13 @@ known of the folders.
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from compute.backends.base import ComputeBackend
 from compute.plan import EnvironmentRef
 from runs.environments.wholeness import folder_damaged
 from runs.models import Environment
@@ -61,6 +63,21 @@ def mark_remove(path: Path) -> None:
     """Takes the mark off, so that what is being removed counts for nothing. Idempotent; ``path`` may be absent."""
     with suppress(FileNotFoundError, NotADirectoryError), _opened(path) as folder:
         _unlink(folder)
+
+
+def remains_remove(backend: ComputeBackend, path: Path, *, within_s: float) -> None:
+    """Removes what a build has laid down at ``path``. Idempotent. What resists is tried for ``within_s``; then the
+    OSError is raised."""
+    give_up_at = time.monotonic() + within_s
+    while True:
+        try:
+            backend.unseal_and_remove(path)
+            return
+        except OSError:
+            # The commands of a builder that was killed die a moment after it, and may still be writing.
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.2)
 
 
 def size_on_disk(path: Path) -> int:

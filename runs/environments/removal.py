@@ -7,7 +7,6 @@ other: the run builds anew, or the removal steps back. Builds are kept out by th
 Targets that share their environments' folder have a row each for the same files; what one of them needs, none removes.
 """
 
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from django.utils import timezone
 
 from compute.registry import backend_of
 from runs.environments.build import environment_lock
-from runs.environments.realised import intact_mark, mark_remove
+from runs.environments.realised import intact_mark, mark_remove, remains_remove
 from runs.environments.usage import runs_unfinished, with_last_use
 from runs.errors import NotNow
 from runs.models import Environment, Stream
@@ -134,17 +133,7 @@ def _refuse_while_needed(rows: list[Environment]) -> None:
 
 def _files_remove(environment: Environment, folder: Path) -> None:
     mark_remove(folder)
-    backend = backend_of(environment.target)
-    give_up_at = time.monotonic() + _REMOVE_WITHIN_S
-    while True:
-        try:
-            backend.unseal_and_remove(folder)
-            return
-        except OSError:
-            # The commands of a builder that was killed die a moment after it, and may still be writing.
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.2)
+    remains_remove(backend_of(environment.target), folder, within_s=_REMOVE_WITHIN_S)
 
 
 def _row_delete(environment: Environment) -> None:

@@ -83,7 +83,9 @@ def sources_install(workshop: Workshop, built: Sequence[Built], lock: str) -> No
     locked = {source.name for source in lock_sources(lock)}
     wheels = [str(one.wheel) for one in built if one.source.name in locked]
     if wheels:
+        # As for the packages of the lock: a Python from a channel may call itself externally managed.
         words = ["pip", "install", "--python", str(workshop.python), "--no-deps", "--no-index"]
+        words.append("--break-system-packages")
         workshop.uv([*words, *wheels], what="Installing the packages of the source folder")
 
 

@@ -23,6 +23,9 @@ from runs.models import Environment
 #: A build ends before its job would be ended, so that it can say why.
 DEADLINE_S = BUILD_TIMEOUT_S - 120.0
 
+#: What an earlier build left, and does not let itself be removed, is tried for so long.
+REMOVE_WITHIN_S = 10.0
+
 #: The largest package that is built from files.
 MOST_TAKEN_BYTES = 2 * 1024**3
 

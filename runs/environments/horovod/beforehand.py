@@ -8,7 +8,7 @@ from runs.environments.horovod.machine import machine_look
 from runs.environments.horovod.operations import operations_for
 from runs.environments.horovod.wanted import framework_problem, horovod_wanted, is_horovod
 from runs.environments.interpreters import Interpreter, interpreter_choose
-from runs.environments.newest import newest_remembered
+from runs.environments.newest import newest_release, newest_remembered
 from runs.environments.packages import packages_of, release_for
 from runs.environments.request import release_chosen
 from runs.environments.requirements import Read
@@ -49,7 +49,9 @@ def horovod_expectations(spec: RunSpec, read: Read | None, backend: ComputeBacke
 
 def _ground(spec: RunSpec, wishes: Wishes, backend: ComputeBackend) -> tuple[tuple[str, ...], Interpreter]:
     """The requirements of TensorFlow and the Python on which the environment will stand."""
-    newest = None if spec.framework_version else newest_remembered(backend, horovod=True)
+    newest = None
+    if not spec.framework_version:
+        newest = newest_remembered(backend, horovod=True) or newest_release(backend, horovod=True)
     chosen = release_chosen(spec.framework_version) if newest is None else newest.release
     release = release_for(wishes.lines, chosen)
     if newest is not None and release == newest.release:

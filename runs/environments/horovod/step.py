@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from django.conf import settings
 
 from runs.environments.horovod.beside import beside_kept
 from runs.environments.horovod.compiling import wheel_compile, wheel_try
 from runs.environments.horovod.key import WheelKey, python_of
-from runs.environments.horovod.machine import Machine, machine_look, missing_to_compile
+from runs.environments.horovod.machine import Machine, machine_look, missing_to_compile, missing_to_run
 from runs.environments.horovod.making import PHASE
 from runs.environments.horovod.operations import WITHOUT_NCCL, Operations, operations_for
 from runs.environments.horovod.recipe import recipe_revision
@@ -19,11 +18,11 @@ from runs.environments.horovod.store import Wheel, wheel_lock, wheel_read, wheel
 from runs.environments.horovod.wanted import recipe_of
 from runs.environments.interpreters import Interpreter
 from runs.environments.lock import lock_block, lock_packages, lock_with_horovod
-from runs.environments.workshop import Workshop
+from runs.environments.realised import remains_remove
+from runs.environments.workshop import REMOVE_WITHIN_S, Workshop
 from runs.errors import EnvironmentFailed
 
 _FRAMEWORKS = ("tensorflow", "tensorflow-cpu")
-_REMOVE_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +52,8 @@ def horovod_wheels(workshop: Workshop, lock: str, interpreter: Interpreter) -> C
         recipe=described["recipe"],
     )
     machine = machine_look(workshop.backend, interpreter.path, environ=workshop.environ)
+    if lacks := missing_to_run(machine):
+        raise EnvironmentFailed(lacks)
     operations = operations_for(machine, workshop.spec["framework"]["requirements"], gpu=workshop.spec["gpu"])
     if operations.reason and key.operations == operations.name:
         workshop.say(f"{operations.reason} {WITHOUT_NCCL}")
@@ -102,19 +103,19 @@ def _compiled(
     workshop: Workshop, key: WheelKey, lock: str, interpreter: Interpreter, machine: Machine, operations: Operations
 ) -> Wheel:
     """The wheel of ``key``, made here, or by another process meanwhile."""
-    if lacks := missing_to_compile(machine):
-        raise EnvironmentFailed(lacks)
     store = wheel_store()
     with wheel_lock(key, waiting=lambda: _wait(workshop)):
         found = store.find(key)
         if found is not None:
             workshop.say(f"{key.words}: another build has compiled it meanwhile")
             return found
+        if lacks := missing_to_compile(machine):
+            raise EnvironmentFailed(lacks)
         if store.is_damaged(key):
             workshop.say("The wheel that is kept is damaged (its SHA-256 is another one), so it is compiled again")
         workshop.say(f"Compiling {key.words}, once for every environment with these")
         folder = settings.DATA_DIR / "build" / "tmp" / f"horovod-{key.digest}"
-        _remove(workshop, folder)  # of a builder that was killed
+        remains_remove(workshop.backend, folder, within_s=REMOVE_WITHIN_S)  # of a builder that was killed
         started = time.monotonic()
         try:
             made = wheel_compile(
@@ -127,7 +128,7 @@ def _compiled(
             )
             content = wheel_read(made, owner=workshop.backend.environment_root().stat().st_uid)
         finally:
-            _remove(workshop, folder)
+            remains_remove(workshop.backend, folder, within_s=REMOVE_WITHIN_S)
         wheel = store.keep(key, made.name, content)
         workshop.say(f"Compiled in {time.monotonic() - started:.0f} s: {wheel.size_bytes / 1e6:.1f} MB")
         return wheel
@@ -155,16 +156,3 @@ def _wait(workshop: Workshop) -> None:
     workshop.progress.say(PHASE, "Waiting for another build that compiles the same Horovod")
     if workshop.time_left_s < 0:
         raise EnvironmentFailed("Another build was compiling the same Horovod for too long. Submit again.")
-
-
-def _remove(workshop: Workshop, folder: Path) -> None:
-    give_up_at = time.monotonic() + _REMOVE_WITHIN_S
-    while True:
-        try:
-            workshop.backend.unseal_and_remove(folder)
-            return
-        except OSError:
-            # The commands of a builder that was killed die a moment after it, and may still be writing.
-            if time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.2)

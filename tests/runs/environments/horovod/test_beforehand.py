@@ -90,3 +90,13 @@ def test_a_gpu_run_hears_that_reductions_go_over_the_cpu_and_why(
 def test_who_wants_no_horovod_hears_nothing_of_it(target: ComputeTarget, bare: Machine) -> None:
     assert package_problems(RunSpec(pip_packages=("six",)), snapshot=None) == []
     assert not any("Horovod" in line for line in submission_advice(RunSpec(), snapshot=None))
+
+
+def test_where_no_python_fits_the_reason_names_a_version(
+    target: ComputeTarget, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runs.environments.newest._remembered", {})
+    monkeypatch.setattr("runs.environments.interpreters.PLACES", ())
+    monkeypatch.setattr("runs.environments.interpreters._candidates", lambda _: iter(()))
+    [problem] = package_problems(RunSpec(pip_packages=("horovod",)), snapshot=None)
+    assert "needs Python" in problem.message

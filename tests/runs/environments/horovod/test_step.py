@@ -1,5 +1,6 @@
 """The wheel in the build of environments. The compiler is a stand-in; everything else is real."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -239,3 +241,35 @@ def test_the_lock_of_a_wheel_is_freed_by_the_death_of_its_holder(machine: Machin
     with wheel_lock(key, waiting=never), pytest.raises(AssertionError), wheel_lock(key, waiting=never):
         pass
     assert json.dumps(key.digest)
+
+
+def test_without_a_compiler_the_wheel_of_the_mpi_that_is_there_serves_an_environment_of_another_one(
+    index: Index, mpi_order: Order, compiler: Compiler, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert environment_build(mpi_order().pk).state == EnvironmentState.READY
+    without = dataclasses.replace(machine, programs={"mpirun": machine.programs["mpirun"]})
+    monkeypatch.setattr("runs.environments.horovod.step.machine_look", lambda *_, **__: without)
+    built = environment_build(mpi_order(mpi="Open MPI 3.1.0").pk)
+    assert (built.state, built.error) == (EnvironmentState.READY, "")
+    assert len(compiler.keys) == 1
+
+
+def test_without_an_mpi_nothing_is_installed(
+    index: Index, mpi_order: Order, compiler: Compiler, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = dataclasses.replace(machine, programs={}, mpi="")
+    monkeypatch.setattr("runs.environments.horovod.step.machine_look", lambda *_, **__: without)
+    failed = environment_build(mpi_order().pk)
+    assert failed.error.startswith("Horovod runs over MPI, and the machine lacks mpirun.")
+    assert not (settings.DATA_DIR / "environments" / failed.digest).exists()
+
+
+def test_the_reason_of_a_failure_can_be_kept_by_every_database(
+    index: Index, mpi_order: Order, compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(bench: Any, python: Path, *, apart: str) -> None:
+        bench.command(["/bin/sh", "-c", "printf 'error: no\\0word'; exit 1"], what="Trying", apart=apart)
+
+    monkeypatch.setattr("runs.environments.horovod.step.wheel_try", odd)
+    failed = environment_build(mpi_order().pk)
+    assert failed.error == "Trying failed with exit code 1: no\ufffdword"
