@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from runs.environments.build import environment_lock
 from runs.environments.catalogue import releases
 from runs.environments.request import spec_digest
 from runs.models import Environment, Run, Stream
@@ -235,7 +236,8 @@ def test_what_is_not_there_can_be_ordered(boss, local, asked, state):
 
 def test_what_is_being_built_is_not_ordered_twice(boss, local, asked):
     environment = make_environment(local, spec=spec(), state=EnvironmentState.BUILDING)
-    page = boss.post(f"{environment.get_absolute_url()}rebuild/", follow=True)
+    with environment_lock(environment):
+        page = boss.post(f"{environment.get_absolute_url()}rebuild/", follow=True)
     assert "being built already" in text(page)
     assert asked == []
 
