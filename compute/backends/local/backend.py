@@ -26,6 +26,7 @@ from compute.backends.local.layout import LocalConfig, nodes_of
 from compute.backends.local.ports import ports_parse
 from compute.backends.local.processes import Process, process_detach, processes_kill
 from compute.backends.local.removal import tree_remove
+from compute.backends.local.shared_memory import shared_memory_remove
 from compute.backends.local.tools import tools_ensure
 from compute.errors import LaunchRefused
 from compute.plan import Handle, LaunchPlan, Liveness, OutputFile, SpoolFile, TaskPlan, TaskStatus
@@ -162,7 +163,9 @@ class LocalBackend:
         self._write(self.folders.task(handle.key), "server", server_url + "\n")
 
     def cleanup(self, handle: Handle) -> None:
-        self.kill(handle)
+        identity = self._identity(handle)
+        processes_kill(handle.key, identity)
+        shared_memory_remove(identity)
         tree_remove(self.folders.half_laid(handle.key))
         tree_remove(self.folders.task(handle.key))
 
