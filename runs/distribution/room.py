@@ -27,13 +27,21 @@ def room_problems(spec: RunSpec, distribution: Distribution, inventory: Inventor
         word = "GPUs" if kind is SlotKind.GPU else "CPU slots"
         message = (
             f"This run asks for {_least_a_node(spec):,} {word} a node; no node of target {inventory.target} has more "
-            f"than {most}. Lower {field} or choose another target."
+            f"than {most}. {_way_out(spec, field, most=most, nodes=nodes)} or choose another target."
         )
         return [Problem(field=field, message=message)]
     outcome = place(distribution.request(spec), inventory)
     if isinstance(outcome, NoCapacity) and outcome.never:
         return [Problem(field=field, message=reason) for reason in outcome.reasons]
     return []
+
+
+def _way_out(spec: RunSpec, field: str, *, most: int, nodes: int) -> str:
+    """What to change when a node of ``nodes`` holds ``most`` training processes at best."""
+    needed = -(-spec.worker_count // most)
+    if field == "worker_count" and needed <= nodes:
+        return f"Lower {field}, raise node_count to {needed}"
+    return f"Lower {field}"
 
 
 def _least_a_node(spec: RunSpec) -> int:

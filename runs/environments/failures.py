@@ -134,7 +134,10 @@ def _no_version(output: str) -> str:
     match = _NO_VERSION.search(output)
     if match is None or " depends on " in _cause(output):
         return ""
-    return f"The package index has no version that fits {match[1]}. {_cause(output)}"
+    cause = _cause(output)
+    if cause.count(match[1]) == 2 and f"you require {match[1]}, we can conclude" in cause:
+        cause = "Ask for another version of it."
+    return f"The package index has no version that fits {match[1]}. {cause}"
 
 
 def _conflict(output: str) -> str:

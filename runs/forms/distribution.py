@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,13 @@ class DistributionFields(forms.Form):
     def distribution_answers(spec: RunSpec) -> dict[str, Any]:
         """What stands in the fields for ``spec``."""
         return {"distributed_backend": spec.distributed_backend or "", **{name: getattr(spec, name) for name in FIELDS}}
+
+
+def in_form_words(message: str) -> str:
+    """``message`` with the counts under the labels that they have in the form."""
+    for name in FIELDS:
+        message = re.sub(rf"\b{name}\b", str(DistributionFields.base_fields[name].label), message)
+    return message
 
 
 def as_counts(shown: Mapping[str, Any]) -> dict[str, Any]:

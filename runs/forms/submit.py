@@ -15,7 +15,7 @@ from compute.masking import MASK, SECRET_NAME
 from compute.models import ComputeTarget
 from compute.registry import backend_of
 from runs.environments import newest_remembered, versions
-from runs.forms.distribution import FIELDS, DistributionFields
+from runs.forms.distribution import FIELDS, DistributionFields, in_form_words
 from runs.forms.rows import Row, RowsField, as_typed
 from runs.forms.widgets import code_line, code_lines, described
 from runs.models import Experiment, NamedEnvironmentVersion, Run, Upload
@@ -261,7 +261,7 @@ class SubmitForm(DistributionFields):
         for problem in problems:
             field = _FIELD_OF.get(problem.field, problem.field)
             if field not in unread:
-                self.add_error(field if field in self.fields else None, problem.message)
+                self.add_error(field if field in self.fields else None, in_form_words(problem.message))
 
     # ---- what the page shows
 

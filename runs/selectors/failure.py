@@ -21,7 +21,8 @@ _ADVICE: dict[str, str] = {
     EndReason.GPU_NOT_SEEN: "The log names the driver, CUDA and what TensorFlow saw. If the driver is well, look at "
     "a pin of TensorFlow: tensorflow-cpu can use no GPU. To train on the CPU, untick the GPU in a clone.",
     EndReason.OUT_OF_MEMORY: "Lower the batch size, load the data in pieces, or choose a target with more memory.",
-    EndReason.ENVIRONMENT_FAILED: "Correct the package's name or version in a clone of this run.",
+    EndReason.ENVIRONMENT_FAILED: "Correct what the message names in a clone of this run. If something could not be "
+    "reached, submit it again once it can be.",
     EndReason.TIME_LIMIT: "Raise the time limit in a clone, or train for fewer epochs.",
     EndReason.PREPARING_TIMEOUT: "Submit it again: what was already downloaded is kept. Fewer packages build faster.",
     EndReason.STARTING_TIMEOUT: "Submit it again. If it happens twice, an administrator should look at the target.",

@@ -15,7 +15,7 @@ from runs.stores.logs import log_size
 #: Colours and other escapes that the line discipline leaves in a line.
 _ESCAPES = re.compile(r"\x1b\[[0-9;:]*m")
 
-_LABELS = {"output": "Output", "harness": "Harness notes", "build": "Environment build"}
+_LABELS = {"output": "Output", "harness": "Platform notes", "build": "Environment build"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,17 +163,31 @@ def _distribution(spec: RunSpec) -> list[Problem]:
     return []
 
 
+def _unreadable(line: str, error: InvalidRequirement | RecursionError, *, allow_urls: bool) -> str:
+    """What is wrong with a line of the packages that is no requirement, as the end of a sentence."""
+    if line.startswith(("./", "../", "-e ", "--editable")):
+        return "names files of the source. Write it into a requirements file there, and name that file."
+    if line.startswith("-"):
+        return (
+            "is no package requirement: options of pip have no place here. A requirements file has a field of its own, "
+            "and which index is asked is the administrator's choice."
+        )
+    if re.match(r"[a-z+]+://", line):
+        return (
+            "is an address without a name. Write the package's name before it: name @ address."
+            if allow_urls
+            else "names an address. Packages come from the configured index: give a name, such as scikit-learn."
+        )
+    return f"is no package requirement: {reason_of(error)}. Write it like scikit-learn or pandas>=2."
+
+
 def _packages(spec: RunSpec, around: Surroundings) -> list[Problem]:
     found = []
     for line in spec.pip_packages:
         try:
             wrong = address_problem(Requirement(line), allow_urls=around.allow_urls)
         except (InvalidRequirement, RecursionError) as error:
-            wrong = (
-                "names files of the source. Write it into a requirements file there, and name that file."
-                if line.startswith(("./", "../", "-e ", "--editable"))
-                else f"is no package requirement: {reason_of(error)}. Write it like scikit-learn or pandas>=2."
-            )
+            wrong = _unreadable(line, error, allow_urls=around.allow_urls)
         if wrong:
             found.append(Problem(field="pip_packages", message=f"{line!r} {wrong}"))
     found += _file("pip_requirements_file", spec.pip_requirements_file, around, like="requirements.txt")

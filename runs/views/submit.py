@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from runs.errors import SpecProblems
 from runs.forms.answers import answers_of, first_answers
-from runs.forms.distribution import FIELDS, DistributionFields, as_counts
+from runs.forms.distribution import FIELDS, DistributionFields, as_counts, in_form_words
 from runs.forms.source import Source, source_known, source_of_run, source_take
 from runs.forms.submit import SubmitForm
 from runs.models import Run
@@ -169,7 +169,8 @@ def _place(request: PageRequest, spec: RunSpec) -> dict[str, Any]:
     found = count_problems(spec)
     target = next((target for target in targets_for(request.user) if target.name == spec.compute_target), None)
     if target is None or found:
-        return {"preflight": None, "layout": None, "count_problems": found}
+        said = [in_form_words(problem.message) for problem in found]
+        return {"preflight": None, "layout": None, "count_problems": said}
     return {"preflight": preflight(target, spec), "layout": layout_of(spec, target), "count_problems": []}
 
 

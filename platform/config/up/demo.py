@@ -31,7 +31,7 @@ class Example:
 
 
 def _spread(folder: str, name: str, *, program: str = "", **values: object) -> Example:
-    spec = RunSpec(pip_packages=("scikit-learn",), use_docker=False, **values)  # type: ignore[arg-type]
+    spec = RunSpec(pip_packages=("scikit-learn",), **values)  # type: ignore[arg-type]
     return Example(folder=folder, name=name, spec=spec, program=program)
 
 
@@ -44,7 +44,6 @@ DEMOS: dict[str, tuple[Example, ...]] = {
                 entry_script="train.py",
                 script_params=(("--batch-size", 50), ("--learning-rate", 0.01)),
                 pip_packages=("scikit-learn",),
-                use_docker=False,
             ),
         ),
     ),

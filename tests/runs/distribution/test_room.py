@@ -54,6 +54,9 @@ def target(*gpus: int, cpus: int = 2) -> Inventory:
         ({"distributed_backend": "multiworker", "worker_count": 5, "node_count": 2}, target(0, 0), "worker_count",
          "This run asks for 3 CPU slots a node; no node of target lab has more than 2. "
          "Lower worker_count or choose another target."),
+        ({"distributed_backend": "multiworker", "worker_count": 3}, target(0, 0), "worker_count",
+         "This run asks for 3 CPU slots a node; no node of target lab has more than 2. "
+         "Lower worker_count, raise node_count to 2 or choose another target."),
         ({"distributed_backend": "ps", "worker_count": 4, "node_count": 2, "use_gpu": True}, target(2, 1),
          "worker_count", "This run asks for 2 GPUs on each of 2 nodes; 1 of the 2 nodes of lab has that many. "
          "Ask for less or choose another target."),

@@ -23,7 +23,7 @@ SAID = [
     (
         HEAD + "Because there is no version of six==99.1 and you require six==99.1, we can conclude that your "
         "requirements are unsatisfiable.",
-        ["no version that fits six==99.1"],
+        ["no version that fits six==99.1. Ask for another version of it."],
     ),
     (
         HEAD + "Because tensorflow-cpu==2.21.0 depends on numpy>=1.26.0 and you require numpy<1.20, we can conclude "

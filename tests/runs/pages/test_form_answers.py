@@ -1,6 +1,7 @@
 """What the form asks for while it is filled in."""
 
 import pytest
+from django.test import Client
 
 from compute.models import Lease, Slot
 from tests.factories import make_target
@@ -62,3 +63,16 @@ def test_packages_are_checked_as_they_stand(person):
     assert "field-error" not in person.post(
         "/runs/new/packages", {"pip_packages": "pandas\n# data\n"}
     ).content.decode().replace("field-errors", "")
+
+
+def test_more_workers_than_slots_name_the_fields_as_the_form_does_and_the_way_out(person, admin):
+    make_target(name="small", cpu_slots=1, gpus=0)
+    boss = Client()
+    boss.force_login(admin)
+    asked = {"compute_target": "small", "distributed_backend": "multiworker", "worker_count": "2"}
+    answer = place(person, **asked)
+    assert answer.count("no node of target small has more than 1. Lower Workers or choose another target.") == 2
+    assert "An administrator can show small as several nodes" in answer
+    assert "Virtual nodes of small</a>" in place(boss, **asked)
+    assert "several nodes" not in place(person, **asked | {"worker_count": "1"})
+    assert "Nodes is 0; it must be" in place(person, **asked | {"node_count": "0"})

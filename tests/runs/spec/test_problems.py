@@ -58,7 +58,12 @@ def test_the_documents_plain_example_has_no_problem():
         (RunSpec(pip_packages=("./pkg",)), "pip_packages", "Write it into a requirements file there"),
         (RunSpec(pip_packages=("scikit learn",)), "pip_packages", "'scikit learn' is no package requirement"),
         (RunSpec(pip_packages=("x @ https://example.org/x.whl",)), "pip_packages", "names an address"),
-        (RunSpec(pip_packages=("--index-url=https://evil.example",)), "pip_packages", "is no package requirement"),
+        (RunSpec(pip_packages=("git+https://example.org/x",)), "pip_packages", "names an address"),
+        (
+            RunSpec(pip_packages=("--index-url=https://evil.example",)),
+            "pip_packages",
+            "is no package requirement: options of pip have no place here",
+        ),
         (RunSpec(framework_version="9.9"), "framework_version", "Known versions: 2.21.0, 2.15.1."),
         (RunSpec(conda_packages=("scikit-learn",)), "conda_packages", "cannot install conda packages"),
         (
