@@ -77,7 +77,8 @@ class ComputeBackend(Protocol):
 
     def launch(self, plan: LaunchPlan) -> list[Handle]:
         """Starts every task of ``plan``; tasks that were started before are left alone (idempotent by key). A task
-        whose script lives without its harness gets a new harness. May block for the copy of the snapshot.
+        whose script lives without its harness gets a new harness. A task with ``ranks`` starts when these are there.
+        The handles come in any order. May block for the copy of the snapshot.
         Raises LaunchRefused, TargetUnreachable."""
         ...
 

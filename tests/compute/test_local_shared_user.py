@@ -47,6 +47,13 @@ def test_a_launch_that_was_cut_short_goes_on_with_the_same_user(walled):
     assert len({user_of(walled, handle) for handle in again}) == 1
 
 
+def test_the_launcher_starts_when_all_its_ranks_are_there(walled):
+    ranks = [script_plan(walled, "", is_rank=True).tasks[0] for _ in range(3)]
+    (launcher,) = script_plan(walled, "", ranks=tuple(rank.key for rank in ranks)).tasks
+    handles = walled.launch(LaunchPlan(key="horovod", tasks=(launcher, *ranks), share_user=True))
+    assert [handle.key for handle in handles] == [*(rank.key for rank in ranks), launcher.key]
+
+
 def test_the_user_is_not_given_away_while_one_of_its_tasks_has_a_folder(walled):
     _, (first, second) = launch_together(walled, 2)
     user = user_of(walled, second)

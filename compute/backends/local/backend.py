@@ -145,7 +145,9 @@ class LocalBackend:
         self.folders.ensure(self.identities)
         tools = tools_ensure(self.folders.tools)
         beside = [task.key for task in plan.tasks] if plan.share_user else []
-        return [self._task_launch(task, tools, beside) for task in plan.tasks]
+        # mpirun looks for the folders of its ranks at once, and a large snapshot takes a while: so they come first.
+        ordered = sorted(plan.tasks, key=lambda task: bool(task.ranks))
+        return [self._task_launch(task, tools, beside) for task in ordered]
 
     def observe(self, handles: Iterable[Handle]) -> dict[str, TaskStatus]:
         return {handle.key: watching.task_observe(self.folders.task(handle.key)) for handle in handles}
