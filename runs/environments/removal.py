@@ -7,6 +7,7 @@ other: the run builds anew, or the removal steps back. Builds are kept out by th
 Targets that share their environments' folder have a row each for the same files; what one of them needs, none removes.
 """
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from django.utils import timezone
 from compute.registry import backend_of
 from runs.environments.build import environment_lock
 from runs.environments.realised import intact_mark, mark_remove, remains_remove
+from runs.environments.toolbox import apart_of, handed_over_of
 from runs.environments.usage import runs_unfinished, with_last_use
 from runs.errors import NotNow
 from runs.models import Environment, Stream
@@ -77,9 +79,9 @@ def environment_delete(environment: Environment) -> None:
 
 
 def leftovers_remove(environment: Environment) -> bool:
-    """Removes what a failed build left on the disk; whether there was anything."""
+    """Removes what a failed build left on the disk, and what one left that was killed; whether there was anything."""
     folder = _folder(environment)
-    if not folder.exists():
+    if not folder.exists() and not handed_over_of(environment.digest).exists():
         return False
     with environment_lock(environment) as mine:
         environment.refresh_from_db()
@@ -132,8 +134,12 @@ def _refuse_while_needed(rows: list[Environment]) -> None:
 
 
 def _files_remove(environment: Environment, folder: Path) -> None:
+    backend = backend_of(environment.target)
     mark_remove(folder)
-    remains_remove(backend_of(environment.target), folder, within_s=_REMOVE_WITHIN_S)
+    remains_remove(backend, folder, within_s=_REMOVE_WITHIN_S)
+    # Of a builder that was killed; the folder handed over is there for as long as anything else of a build is.
+    backend.build_apart_remove(apart_of(environment.digest))
+    shutil.rmtree(handed_over_of(environment.digest), ignore_errors=True)
 
 
 def _row_delete(environment: Environment) -> None:

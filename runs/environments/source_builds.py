@@ -63,7 +63,7 @@ def sources_built(workshop: Workshop, python: Path) -> Iterator[list[Built]]:
     if not wanted:
         yield []
         return
-    apart = workshop.environment.digest[:16]
+    apart = workshop.apart
     workshop.backend.build_apart_remove(apart)  # what a killed builder left
     try:
         folder = workshop.backend.build_apart(apart) / "tmp"

@@ -44,6 +44,17 @@ def build_tmp() -> Path:
     return path
 
 
+def apart_of(digest: str) -> str:
+    """The name of the place apart in which the build of an environment runs what its packages bring."""
+    return digest[:16]
+
+
+def handed_over_of(digest: str) -> Path:
+    """The folder of what the build of an environment may read and not change."""
+    path: Path = settings.DATA_DIR / "tools" / "builds" / digest
+    return path
+
+
 def build_environ() -> dict[str, str]:
     """The variables of every step. The backend adds the way to the package index (``compute.package_index``)."""
     return {

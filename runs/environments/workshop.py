@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
 from compute.backends.base import ComputeBackend
 from compute.registry import backend_of
 from runs.dispatch import BUILD_TIMEOUT_S
@@ -16,7 +14,7 @@ from runs.environments.failures import failure_sentence
 from runs.environments.lock_failures import lock_failure_sentence
 from runs.environments.output import BuildOutput
 from runs.environments.progress import Progress
-from runs.environments.toolbox import build_environ, uv_program
+from runs.environments.toolbox import apart_of, build_environ, handed_over_of, uv_program
 from runs.errors import EnvironmentFailed
 from runs.models import Environment
 
@@ -62,8 +60,12 @@ class Workshop:
     @property
     def handed_over(self) -> Path:
         """The folder of what this build may read and not change."""
-        folder: Path = settings.DATA_DIR / "tools" / "builds" / self.environment.digest
-        return folder
+        return handed_over_of(self.environment.digest)
+
+    @property
+    def apart(self) -> str:
+        """The name of this build's place apart, which is there for as long as a step needs it."""
+        return apart_of(self.environment.digest)
 
     def say(self, sentence: str) -> None:
         """Writes a line of the platform's own into the build's log."""

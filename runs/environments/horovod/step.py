@@ -88,7 +88,7 @@ def horovod_try(workshop: Workshop) -> None:
 
     Any package of the run may have its say in that Python, so it runs as a user that owns nothing."""
     workshop.progress.say("check", "Trying Horovod out")
-    apart = workshop.environment.digest[:16]
+    apart = workshop.apart
     workshop.backend.build_apart_remove(apart)  # what a killed build left
     try:
         workshop.backend.build_apart(apart)

@@ -18,6 +18,7 @@ from runs.environments import (
 )
 from runs.environments.build import environment_lock
 from runs.environments.realised import MARK
+from runs.environments.workshop import Workshop
 from runs.errors import NotNow
 from runs.models import Environment, Run, Stream
 from runs.pipeline import advance
@@ -248,3 +249,18 @@ def test_what_a_failed_build_left_is_removed(index: Index, order: Order, built: 
     assert not leftovers_remove(failed)
     assert not leftovers_remove(built)
     assert environment_is_intact(built)
+
+
+def test_what_a_killed_builder_was_handed_and_its_place_apart_go_with_the_leftovers(order: Order) -> None:
+    environment = order("leaf")
+    workshop = Workshop(environment)
+    handed_over = Path(workshop.hand_over("secret.py", "of the source")).parent
+    place = workshop.backend.build_apart(workshop.apart)
+    assert not leftovers_remove(environment)  # somebody may come back to it
+    Environment.objects.filter(pk=environment.pk).update(state=EnvironmentState.FAILED)
+    with environment_lock(environment):
+        assert not leftovers_remove(environment)
+    assert leftovers_remove(environment)
+    assert not handed_over.exists()
+    assert not place.exists()
+    assert not leftovers_remove(environment)
