@@ -10,6 +10,9 @@ from compute.plan import ResourceRequest
 from runs.distribution.base import Role, not_for, request_for
 from runs.spec import Problem, RunSpec
 
+#: Servers hold no slot, so the target's size does not bound them: so many are always allowed, and two for each worker.
+_SERVERS_ALLOWED = 16
+
 
 class ParameterServer:
     """``worker_count`` workers and ``parameter_server_count`` servers in all, laid over ``node_count`` nodes."""
@@ -22,6 +25,15 @@ class ParameterServer:
                     field="parameter_server_count",
                     message="parameter_server_count is 0; a parameter server run needs at least 1. "
                     "Without servers, choose multiworker.",
+                )
+            )
+        most = max(_SERVERS_ALLOWED, 2 * spec.worker_count)
+        if spec.parameter_server_count > most:
+            found.append(
+                Problem(
+                    field="parameter_server_count",
+                    message=f"parameter_server_count is {spec.parameter_server_count:,}; a run with worker_count "
+                    f"{spec.worker_count:,} may have at most {most:,}. Lower it or raise worker_count.",
                 )
             )
         tasks = spec.worker_count + spec.parameter_server_count + int(spec.coordinator)

@@ -102,6 +102,12 @@ def test_no_two_training_tasks_share_a_gpu_and_servers_see_none(spec, node_count
         (RunSpec(parameter_server_count=2), "parameter_server_count", "which only ps runs have"),
         (RunSpec(coordinator=True), "coordinator", "coordinator is True, which only ps runs have"),
         (RunSpec(distributed_backend="ps", process_count_per_node=2), "process_count_per_node", "only mpi runs have"),
+        (RunSpec(distributed_backend="ps", parameter_server_count=17), "parameter_server_count", "at most 16"),
+        (
+            RunSpec(distributed_backend="ps", worker_count=20, parameter_server_count=41),
+            "parameter_server_count",
+            "at most 40",
+        ),
         (RunSpec(distributed_backend="ps", parameter_server_count=0), "parameter_server_count", "choose multiworker"),
         (RunSpec(distributed_backend="ps", node_count=3), "node_count", "has 2 tasks: some nodes would stand idle"),
         (RunSpec(distributed_backend="multiworker", node_count=2), "worker_count", "worker_count is 1 on 2 nodes"),
