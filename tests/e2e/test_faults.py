@@ -7,7 +7,7 @@ import psutil
 import pytest
 import redis
 
-from tests.e2e.house import House, wait_for
+from tests.e2e.house import House, free_port, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -76,7 +76,7 @@ def test_training_goes_on_while_the_platform_is_stopped_and_is_found_again_at_an
     assert "raining goes on" in house.log_tail()
     size = spool.stat().st_size
     wait_for(lambda: spool.stat().st_size > size, timeout_s=10, what="lines while the platform is away")
-    house.port = port + 1 if port < 65000 else port - 1
+    house.port = free_port()
     house.start()
     person.url = house.url
     try:
