@@ -2,9 +2,10 @@
 
 ``wishes`` and ``requirements`` read what is asked for, ``catalogue`` and ``packages`` say what is installed,
 ``interpreters`` on which Python, ``request`` makes it one row by content, ``again`` by the lock of an earlier run,
-``revisions`` resolved anew. ``build`` brings that to READY or FAILED by the steps of ``realise``, ``realised`` looks
-at what is on the disk, ``removal`` takes it from there again. ``export`` writes it down for other tools; ``advice``
-and ``shadows`` say what a person should know before.
+``revisions`` resolved anew. ``build`` brings that to READY or FAILED by the steps of ``realise`` in a ``workshop``:
+``resolving``, ``installing``, ``bytecode``, ``source_builds`` for packages of the source and of ``repositories``, the
+rooms ``conda`` and ``horovod``. ``realised`` and ``wholeness`` look at what is on the disk, ``removal`` takes it from
+there again. ``export`` writes it down for other tools; ``advice`` and ``shadows`` say what a person should know before.
 
 ``foresight`` asks the index for the packages before anything is built, and ``checker`` does so in the background.
 """

@@ -228,6 +228,7 @@ class SubmitForm(DistributionFields):
             conda_dependencies_file=str(self["conda_dependencies_file"].value() or ""),
             legacy_keras=bool(self["legacy_keras"].value()),
             use_gpu=bool(self["use_gpu"].value()),
+            distributed_backend=str(self["distributed_backend"].value() or "") or None,
         )
 
     def labels(self) -> dict[str, Any]:

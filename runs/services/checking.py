@@ -45,7 +45,7 @@ def package_check(
     spec: RunSpec, *, user: User, snapshot: Snapshot | None, definition: Definition | None = None
 ) -> PackageCheck:
     """Begins a check unless its answer is known, and says where it stands. May block for a second, since Pythons are
-    tried out."""
+    tried out, and for some seconds where a conda channel is silent."""
     target = next((target for target in targets_for(user) if target.name == spec.compute_target), None)
     if spec.environment_definition and definition is None:
         return PackageCheck(state="none")

@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from compute.models import Lease, Slot
-from tests.factories import make_target
+from runs.spec import RunSpec
+from tests.factories import make_run, make_target
 
 pytestmark = pytest.mark.usefixtures("local")
 
@@ -76,3 +77,12 @@ def test_more_workers_than_slots_name_the_fields_as_the_form_does_and_the_way_ou
     assert "Virtual nodes of small</a>" in place(boss, **asked)
     assert "several nodes" not in place(person, **asked | {"worker_count": "1"})
     assert "Nodes is 0; it must be" in place(person, **asked | {"node_count": "0"})
+
+
+def test_a_run_that_is_cloned_is_told_what_its_distribution_means_at_once(person, member, monkeypatch):
+    def advice(target, spec, **_):
+        return [f"told of {spec.distributed_backend}"]
+
+    monkeypatch.setattr("runs.services.submit.horovod_advice_at", advice)
+    run = make_run(owner=member, spec=RunSpec(compute_target="local", distributed_backend="mpi"))
+    assert "told of mpi" in person.get(f"/runs/new?clone={run.pk}").content.decode()
