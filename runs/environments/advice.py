@@ -7,6 +7,7 @@ from typing import Any
 from runs.environments.catalogue import newest_offered
 from runs.environments.horovod.operations import CPU, WITHOUT_NCCL
 from runs.environments.horovod.wanted import horovod_wanted
+from runs.environments.lock import lock_horovod
 from runs.environments.newest import Newest, version_remarks, why_not_newer
 from runs.environments.packages import FIRST_WITH_KERAS_3, framework_minor, packages_of, release_for
 from runs.environments.request import release_chosen
@@ -44,9 +45,12 @@ def advice_before(spec: RunSpec, read: Read | None, *, newest: Newest | None = N
     return advice
 
 
-def advice_on(canonical: dict[str, Any], *, legacy_keras: bool, names_version: bool = True) -> list[str]:
-    """For the page of a run whose environment has this canonical description; ``names_version``: the run itself said
-    which TensorFlow it wants."""
+def advice_on(
+    canonical: dict[str, Any], *, lock: str = "", legacy_keras: bool, names_version: bool = True
+) -> list[str]:
+    """For the page of a run whose environment has this canonical description and, once it was built, this lock: another
+    Horovod than the described one may have taken its place. ``names_version``: the run itself said which TensorFlow it
+    wants."""
     framework = canonical.get("framework")
     if not framework:
         return []
@@ -58,7 +62,8 @@ def advice_on(canonical: dict[str, Any], *, legacy_keras: bool, names_version: b
         advice += version_remarks(canonical)
     if legacy_keras:
         advice.append(_keras(framework_minor(framework["requirements"], framework["version"]), named))
-    if canonical.get("gpu") and canonical.get("horovod", {}).get("operations") == CPU:
+    horovod = lock_horovod(lock) or canonical.get("horovod", {})
+    if canonical.get("gpu") and horovod.get("operations") == CPU:
         advice.append(WITHOUT_NCCL)
     return advice
 

@@ -91,12 +91,13 @@ def update_of(run: Run) -> Update | None:
 
 def advice_of(run: Run) -> list[str]:
     """What is worth knowing of the run's packages, as sentences; empty before it has an environment."""
-    if run.environment is None:
+    canonical = run.environment.spec if run.environment else run.environment_spec
+    if canonical is None:
         return []
-    spec = run.effective_spec
+    spec, lock = run.effective_spec, run.lock or (run.environment.lock if run.environment else "")
     has_containers = Ability.CONTAINERS in backend_of(run.target).abilities
     return [
-        *advice_on(run.environment.spec, legacy_keras=spec.legacy_keras, names_version=bool(spec.framework_version)),
+        *advice_on(canonical, lock=lock, legacy_keras=spec.legacy_keras, names_version=bool(spec.framework_version)),
         *container_advice(spec, has_containers=has_containers),
     ]
 

@@ -55,8 +55,6 @@ def horovod_wheels(workshop: Workshop, lock: str, interpreter: Interpreter) -> C
     if lacks := missing_to_run(machine):
         raise EnvironmentFailed(lacks)
     operations = operations_for(machine, workshop.spec["framework"]["requirements"], gpu=workshop.spec["gpu"])
-    if operations.reason and key.operations == operations.name:
-        workshop.say(f"{operations.reason} {WITHOUT_NCCL}")
     wheel = wheel_store().find(key)
     if wheel is None:
         now = replace(key, mpi=machine.mpi, operations=operations.name, recipe=recipe_revision())
@@ -65,6 +63,8 @@ def horovod_wheels(workshop: Workshop, lock: str, interpreter: Interpreter) -> C
         key, wheel = now, _compiled(workshop, now, lock, interpreter, machine, operations)
     else:
         workshop.say(f"{key.words}: the wheel that was compiled before")
+    if operations.reason and key.operations == operations.name:
+        workshop.say(f"{operations.reason} {WITHOUT_NCCL}")
     module, beside = beside_kept(wheel_store().root, described["module"])
     if module != described["module"]:
         workshop.say(f"The part beside Horovod is version {module}; {described['module']} is not kept any more.")

@@ -7,6 +7,7 @@ from runs.errors import NotNow, SpecProblems, UserError
 from runs.models import FrameworkVersion, Run
 from runs.pipeline import advance
 from runs.sealing import unseal
+from runs.selectors.environment import advice_of
 from runs.services import exactly_problem, run_again, run_submit, secrets_to_ask
 from runs.snapshots import snapshot_from_folder
 from runs.spec import RunSpec
@@ -153,3 +154,10 @@ def test_what_horovod_would_need_today_does_not_matter_to_an_exact_repetition(ra
     with pytest.raises(SpecProblems, match="switched off"):
         run_again(ran, how=Again.UPDATED, actor=admin, submission_key="x")
     assert run_again(ran, how=Again.EXACTLY, actor=admin, submission_key="x")
+
+
+def test_what_is_said_of_the_packages_stays_when_their_environment_is_deleted(ran):
+    framework = {**CANONICAL["framework"], "pinned_by": "user"}
+    ran.environment_spec = {**CANONICAL, "framework": framework}
+    assert ran.environment is None
+    assert "pinned by the run itself" in advice_of(ran)[0]

@@ -7,6 +7,7 @@ from runs.environments.advice import advice_on
 from runs.environments.horovod.look import cuda_toolkit, look
 from runs.environments.horovod.machine import Machine, Toolkit
 from runs.environments.horovod.operations import operations_for
+from runs.environments.lock import lock_with_horovod
 
 FRAMEWORK = ["tensorflow[and-cuda]==2.21.0"]
 
@@ -100,3 +101,14 @@ def test_the_page_of_a_gpu_run_says_that_reductions_go_over_the_cpu() -> None:
     assert "apt-get install" in sentence
     assert advice_on({**described, "horovod": {"operations": "nccl cuda 12.5"}}, legacy_keras=False) == []
     assert advice_on({**described, "gpu": False}, legacy_keras=False) == []
+
+
+def test_what_took_the_place_of_nccl_is_said_too() -> None:
+    framework = {"version": "2.21.0", "requirements": FRAMEWORK, "pinned_by": "platform"}
+    described = {"framework": framework, "gpu": True, "horovod": {"operations": "nccl cuda 12.5"}}
+    line = {"version": "0.28.1", "tensorflow": "2.21.0", "mpi": "Open MPI 4.1.4", "recipe": "0", "module": "0"}
+    lock = lock_with_horovod("", **line, operations="cpu", wheel="0" * 64)
+    [sentence] = advice_on(described, lock=lock, legacy_keras=False)
+    assert "reduces over the CPU" in sentence
+    lock = lock_with_horovod("", **line, operations="nccl cuda 12.4", wheel="0" * 64)
+    assert advice_on(described, lock=lock, legacy_keras=False) == []
