@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from runs.models import Run
 from runs.snapshots.ignore import ALWAYS_IGNORED, IgnoreRules
@@ -199,6 +199,18 @@ def test_packages_are_checked_while_they_are_typed(enter):
     page.locator("#id_pip_packages").press_sequentially("=2")
     expect(page.locator("#id_pip_packages_error .field-error")).to_have_count(0)
     expect(page.locator("#id_pip_packages")).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_counts_typed_while_the_target_is_asked_are_drawn_too(enter):
+    page = enter("/runs/new")
+    page.evaluate("Object.defineProperty(document, 'hidden', {value: true})")  # nothing is asked again by itself
+    held: list[Route] = []
+    page.route("**/runs/new/place*", lambda route: route.continue_() if held else held.append(route))
+    page.locator("#id_distributed_backend").select_option("multiworker")
+    page.locator("#id_worker_count").fill("2")
+    page.wait_for_timeout(600)
+    held[0].continue_()
+    expect(page.locator("#layout")).to_contain_text("worker 1")
 
 
 def test_values_of_secrets_are_dots_while_they_are_typed(enter):
