@@ -38,6 +38,7 @@ def task_plan(run: Run, task: Task) -> TaskPlan:
         argv=(str(environment.python), *(_script(spec) if role.runs_script else STANDARD_SERVER)),
         environ={
             **keras_variables(run.lock, legacy_keras=spec.legacy_keras),
+            **(_batch_variables(launched) if spec.node_count > 1 else {}),
             **spec.environment_variables,
             **unseal(run.sealed_variables),
             "AZUREML_RUN_ID": azure_id,
@@ -77,6 +78,18 @@ def _launched(task: Task, roles: tuple[Role, ...]) -> list[Task]:
     """The tasks that mpirun starts, in the order of their ranks."""
     keys = {role.key for role in roles if role.launched}
     return [mate for mate in task.attempt.tasks.select_related("node").order_by("index") if mate.member in keys]
+
+
+def _batch_variables(launched: list[Task]) -> dict[str, str]:
+    """The nodes under the names by which scripts written for Azure's Batch AI ask for them; nothing without ranks."""
+    nodes = {task.node_name: task.node for task in launched if task.node}
+    if not nodes:
+        return {}
+    first = next(iter(nodes.values()))
+    return {
+        "AZ_BATCH_HOST_LIST": ",".join(node.address for node in nodes.values()),
+        "AZ_BATCH_MASTER_NODE": f"{first.address}:{first.ports[0]}",
+    }
 
 
 def _gpu_indexes(task: Task, sharing: list[Task]) -> tuple[int, ...]:

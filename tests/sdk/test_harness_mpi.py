@@ -119,3 +119,11 @@ def test_a_rank_asked_to_stop_before_mpirun_comes_never_starts_its_script(make_t
     assert ended(rank)["signal"] == signal.SIGTERM
     assert not (rank.root / "started").exists()
     assert "not started" in rank.words()
+
+
+def test_a_machine_without_mpirun_says_so_in_the_exit(make_task, tmp_path):
+    launcher = make_task("", server_url="", ranks=[str(tmp_path)], environ={"PATH": str(tmp_path)})
+    launcher.harness_start()
+    record = ended(launcher)
+    assert record["code"] == 127
+    assert record["why"].startswith("There is no mpirun on this machine, so no rank was started.")

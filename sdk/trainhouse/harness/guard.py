@@ -10,6 +10,7 @@ import time
 
 from trainhouse.harness.files import json_reserve, json_write, json_write_reserved
 from trainhouse.harness.kernel import adopt_orphans
+from trainhouse.harness.mpirun import mpirun_environ
 from trainhouse.harness.not_started import NotStarted
 from trainhouse.harness.oom import oom_kills
 from trainhouse.harness.processes import descendants, signal_each
@@ -60,6 +61,8 @@ def _guard(task):
             from trainhouse.harness.turn import Turn
 
             environ = Turn(task).awaited()
+        elif task.ranks:
+            environ = mpirun_environ(task)
         else:
             environ = task.environ
     except NotStarted as instead:

@@ -85,3 +85,17 @@ def test_a_launcher_whose_ranks_have_not_told_their_end_yet_waits_for_them_a_mom
 def test_a_rank_that_was_asked_to_end_waits_a_moment_for_whoever_asked():
     assert ending(rank_0=(-15, 0.1)) is None
     assert ending(rank_0=(-15, LAUNCH_SETTLE_S))[1] == "rank 0 was killed by signal 15 (SIGTERM)."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("node_count", "hosts"), [(1, None), (2, "127.0.0.1,10.0.0.2")])
+def test_over_several_nodes_scripts_find_them_under_azures_names(environment, backend, node_count, hosts):
+    target = make_target(cpu_slots=2, nodes=2)
+    Node.objects.filter(name="node-2").update(address="10.0.0.2")
+    plans: list = []
+    backend.on_launch = plans.append
+    spec = RunSpec(compute_target=target.name, distributed_backend="mpi", node_count=node_count)
+    advance(make_run(target=target, spec=spec).pk)
+    for task in plans[0].tasks:
+        assert task.environ.get("AZ_BATCH_HOST_LIST") == hosts
+        assert ("AZ_BATCH_MASTER_NODE" in task.environ) is (hosts is not None)
