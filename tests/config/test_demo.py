@@ -30,7 +30,7 @@ def test_the_distributed_examples_need_two_nodes_and_horovods_is_left_out_withou
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}" if has_mpi else None)
     monkeypatch.setattr("runs.services.submit.horovod_problems_at", lambda *arguments, **options: [])
     target = make_target(name="local")
-    with pytest.raises(StartRefused, match="target local has 1 node"):
+    with pytest.raises(StartRefused, match=r"target local has 1 node\..* as 2 nodes: make run, then Admin"):
         demo_submit("distributed")
     Slot.objects.create(node=Node.objects.create(target=target, name="second"), kind=Slot.Kind.CPU, index=0)
     runs = demo_submit("distributed")

@@ -90,5 +90,12 @@ def _submit(example: Example) -> tuple[Run, bool]:
         )
     except SpecProblems as refusal:
         words = "; ".join(problem.message for problem in refusal.problems)
-        raise StartRefused(f"The example cannot be submitted: {words} Without it: make run") from refusal
+        wants_nodes = any(problem.field == "node_count" for problem in refusal.problems)
+        way_out = (
+            f"To show this machine as {example.spec.node_count} nodes: make run, then Admin, Compute targets, "
+            "local, Virtual nodes."
+            if wants_nodes
+            else "Without it: make run"
+        )
+        raise StartRefused(f"The example cannot be submitted: {words} {way_out}") from refusal
     return run, True
