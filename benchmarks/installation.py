@@ -11,10 +11,11 @@ from tests.e2e.person import Person
 
 
 @contextmanager
-def installation() -> Iterator[tuple[House, Person]]:
+def installation(**environ: str) -> Iterator[tuple[House, Person]]:
+    """``environ`` are further settings, such as ``TRAINHOUSE_LOCAL_NODES="2"``."""
     folder = Path(tempfile.mkdtemp(prefix="th-bench-"))
     folder.chmod(0o711)
-    house = House(data_dir=folder / "data")
+    house = House(data_dir=folder / "data", environ=environ)
     house.start(timeout_s=90)
     try:
         person = Person(house.url)

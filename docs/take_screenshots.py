@@ -1,4 +1,4 @@
-"""Takes the screenshots of the README from a real run of the example.
+"""Takes the screenshots of the README and the docs from a real run of the example.
 
 PYTHONPATH=platform:sdk:. .venv/bin/python docs/take_screenshots.py
 """
@@ -16,7 +16,7 @@ AT_EPOCH = 24
 
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    with installation() as (house, person), sync_playwright() as playwright:
+    with installation(TRAINHOUSE_LOCAL_NODES="2") as (house, person), sync_playwright() as playwright:
         source = (ROOT / "examples" / "digits" / "train.py").read_text()
         run_id = person.submit(
             source,
@@ -35,7 +35,27 @@ def main() -> None:
             page.goto(f"/runs/{run_id}/")
             page.wait_for_timeout(1500)  # until its curves are drawn
             page.screenshot(path=IMAGES / f"run-page-{theme}.png")
+            environment_page(page, theme)
+            distribution_of_form(page, theme)
         browser.close()
+
+
+def environment_page(page: Page, theme: str) -> None:
+    page.goto("/environments/")
+    page.locator("#environments tbody a").first.click()
+    page.wait_for_url("**/environments/*/")
+    page.screenshot(path=IMAGES / f"environment-{theme}.png")
+
+
+def distribution_of_form(page: Page, theme: str) -> None:
+    """A parameter server run, drawn on the two nodes that the machine is shown as."""
+    page.goto("/runs/new")
+    page.select_option("#id_distributed_backend", "ps")
+    for name, value in (("node_count", "2"), ("worker_count", "3"), ("parameter_server_count", "1")):
+        page.fill(f"#id_{name}", value)
+    page.locator(".layout-node").nth(1).wait_for()
+    page.locator(".seat", has_text="worker 2").wait_for()
+    page.locator(".distribution").screenshot(path=IMAGES / f"distribution-{theme}.png")
 
 
 def signed_in(browser: Browser, house: House, person: Person, theme: str) -> Page:
