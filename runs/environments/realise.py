@@ -14,11 +14,11 @@ from runs.environments.horovod.step import horovod_try, horovod_wheels
 from runs.environments.installing import packages_install, venv_create
 from runs.environments.interpreters import interpreter_same
 from runs.environments.newest import version_remarks
-from runs.environments.realised import mark_remove, mark_write, remains_remove, size_on_disk
+from runs.environments.realised import mark_remove, mark_write, remains_remove
 from runs.environments.resolving import packages_resolve
 from runs.environments.revisions import revision_check
 from runs.environments.source_builds import sources_built, sources_install
-from runs.environments.wholeness import folders_record
+from runs.environments.wholeness import stock_take
 from runs.environments.workshop import REMOVE_WITHIN_S, Workshop
 
 
@@ -47,7 +47,7 @@ def realise(workshop: Workshop) -> dict[str, Any]:
             lock = compiled.lock
     workshop.progress.say("seal", "Closing the environment to writers")
     with ThreadPoolExecutor(max_workers=1) as beside:
-        measured = beside.submit(lambda: (size_on_disk(workshop.path), folders_record(workshop.path)))
+        measured = beside.submit(stock_take, workshop.path)
         workshop.backend.seal(workshop.path)
     size_bytes, folders = measured.result()
     mark = {

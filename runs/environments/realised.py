@@ -80,18 +80,6 @@ def remains_remove(backend: ComputeBackend, path: Path, *, within_s: float) -> N
             time.sleep(0.2)
 
 
-def size_on_disk(path: Path) -> int:
-    """The bytes of all files below ``path``, each counted once however many names it has there."""
-    total, seen = 0, set()
-    for folder, _, names in os.walk(path):
-        for name in names:
-            facts = os.lstat(os.path.join(folder, name))
-            if facts.st_ino not in seen:
-                seen.add(facts.st_ino)
-                total += facts.st_size
-    return total
-
-
 def _mark(path: Path, digest: str) -> dict[str, Any] | None:
     """The user that builds could lay down a mark too, so its owner counts."""
     try:

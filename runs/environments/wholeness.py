@@ -17,17 +17,27 @@ Recorded = dict[str, tuple[int, str]]
 _BYTECODE = "__pycache__"
 
 
-def folders_record(path: Path) -> Recorded:
-    """What is to be known of every folder below ``path``. The environment's own folder is left out: the mark comes
-    into it later."""
-    recorded: Recorded = {}
-    for place, folders, files in os.walk(path):
-        if _BYTECODE in folders:
-            folders.remove(_BYTECODE)
-        if place != str(path):
-            names = os.path.relpath(place, path)
-            recorded[names] = (os.lstat(place).st_mtime_ns, _digest([*folders, *files]))
-    return recorded
+def stock_take(path: Path) -> tuple[int, Recorded]:
+    """The bytes of all files below ``path``, each counted once however many names it has there, and what is to be known
+    of every folder. The environment's own folder is left out: the mark comes into it later. One walk for both."""
+    total, seen, recorded = 0, set(), {}
+    pending = [str(path)]
+    while pending:
+        place = pending.pop()
+        names: list[str] = []
+        with os.scandir(place) as entries:
+            for entry in entries:
+                names.append(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                    continue
+                facts = entry.stat(follow_symlinks=False)
+                if facts.st_ino not in seen:
+                    seen.add(facts.st_ino)
+                    total += facts.st_size
+        if place != str(path) and os.path.basename(place) != _BYTECODE:
+            recorded[os.path.relpath(place, path)] = (os.lstat(place).st_mtime_ns, _digest(names))
+    return total, recorded
 
 
 def folder_damaged(path: Path, recorded: Recorded) -> str | None:
