@@ -156,7 +156,7 @@ def curve_path(
     if not finite:
         return ""
     low, high = min(finite), max(finite)
-    reach = (high - low) or 1.0
+    reach = (high / 2 - low / 2) or 1.0  # halves: the whole may be larger than the largest float
     level = height / 2 if high == low else None
     step = width / max(len(values) - 1, 1)
     parts, pen_down = [], False
@@ -164,7 +164,7 @@ def curve_path(
         if not math.isfinite(value):
             pen_down = False
             continue
-        y = level if level is not None else height - (value - low) / reach * height
+        y = level if level is not None else height - (value / 2 - low / 2) / reach * height
         parts.append(f"{'L' if pen_down else 'M'}{place * step:.2f} {y:.2f}")
         pen_down = True
     if len(parts) == 1:

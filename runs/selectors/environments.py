@@ -137,6 +137,8 @@ def environment_title(environment: Environment) -> Title:
         extras.append("by a lock")
     if environment.spec.get("gpu"):
         extras.append("with CUDA")
+    if environment.spec.get("horovod"):
+        extras.append("with Horovod")
     if environment.lock:
         extras.append(f"{len(lock_versions(environment.lock))} packages")
     return Title(name=f"{name} + {shown}" if shown else name, extras=", ".join(extras))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Case, QuerySet, When
 from django.http import Http404
 
+from runs.distribution import roles_of
 from runs.models import Run, Stream
 from runs.states import StreamKind
 from runs.stores.logs import log_size
@@ -31,11 +32,15 @@ class LogStream:
 
 
 def log_streams(run: Run) -> list[LogStream]:
-    """The run's logs: the script's output first, then the harness's words, then the environment's build."""
+    """The run's logs: the script's output first, then the harness's words, task by task, those of a launcher after
+    those of its ranks; at last the environment's build."""
+    launchers = {role.name for role in roles_of(run.spec) if role.launches}
     streams = [
         *Stream.objects.filter(task__attempt__run=run, kind=StreamKind.LOG)
         .select_related("task__attempt")
-        .order_by("-task__attempt__number", "task_id", "-name"),
+        .order_by(
+            "-task__attempt__number", Case(When(task__role__in=launchers, then=1), default=0), "task_id", "-name"
+        ),
         *_build_streams(run),
     ]
     tasks = {stream.task_id for stream in streams if stream.task_id}

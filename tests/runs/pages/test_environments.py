@@ -62,10 +62,13 @@ def test_an_environment_is_named_by_what_is_in_it(boss, local):
     make_environment(local, spec=spec("pandas>=2", "scikit-learn"), lock=lock(tensorflow_cpu="2.21.0", pandas="2.3.1"))
     make_environment(local, spec=spec(*"abcdef", version="2.20.0", gpu=True))
     make_environment(local, spec={})
+    make_environment(local, spec={**spec("six"), "horovod": {"version": "0.28.1"}})
     pinned = spec()
     pinned["framework"] |= {"pinned_by": "user", "requirements": ["tensorflow<2.20"]}
     make_environment(local, spec=pinned)
-    found = titles(boss.get("/environments/"))
+    answer = boss.get("/environments/")
+    found = titles(answer)
+    assert "with Horovod" in answer.content.decode()
     assert "TensorFlow 2.21.0 + pandas>=2, scikit-learn" in found
     assert "TensorFlow 2.20.0 + a, b, c, d and 2 more" in found
     assert "tensorflow<2.20" in found

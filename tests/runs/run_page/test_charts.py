@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runs.charts import better, curve_path, key_series, metric_sections, paths, system_sections, tile
@@ -94,6 +94,7 @@ def test_a_gap_lifts_the_pen():
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=50))
+@example([1e299, -1.7976931337126085e308])
 def test_a_path_stays_within_its_box(values: list[float]):
     path = curve_path(values)
     for pair in path.replace("L", "M").split("H")[0].split("M")[1:]:

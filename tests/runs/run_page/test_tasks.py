@@ -13,8 +13,10 @@ from django.utils import timezone
 from accounts.models import User
 from runs.live.state import look
 from runs.models import Run, Task
+from runs.selectors.logs import log_streams
+from runs.spec import RunSpec
 from runs.states import EndReason, RunState
-from tests.factories import make_run, make_task
+from tests.factories import make_run, make_stream, make_task
 from tests.runs.run_page.cluster import end, make_cluster, stop
 
 pytestmark = pytest.mark.django_db
@@ -179,3 +181,19 @@ def test_the_page_hears_of_a_heartbeat_now_and_then_and_of_a_meeting_at_once(run
     assert met != before
     Task.objects.update(heartbeat_at=timezone.now() + timedelta(seconds=60))
     assert look(run.pk).version != met
+
+
+def test_the_logs_of_ranks_come_before_their_launchers(owner: User) -> None:
+    run = make_run(owner=owner, spec=RunSpec(distributed_backend="mpi", process_count_per_node=2))
+    for role, index in (("launcher", 0), ("rank", 0), ("rank", 1)):
+        task = make_task(run, role=role, index=index)
+        make_stream(task, "harness")
+        make_stream(task, "output")
+    assert [stream.label for stream in log_streams(run)] == [
+        "Output, rank 0",
+        "Platform notes, rank 0",
+        "Output, rank 1",
+        "Platform notes, rank 1",
+        "Output, launcher 0",
+        "Platform notes, launcher 0",
+    ]
